@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Nouns and rules: values in, decisions out.
+//!
+//! ```text
+//! code → invitation → session → playback token ─┐
+//! stream key ───────────────────────────────────┼→ access::decide(action, facts, now) → Allowed<action> | Denied
+//! password, cookie, API token → organiser ──────┘
+//! ```
+//!
+//! # The law of this crate
+//!
+//! No clock, no sockets, no files, no tasks, no randomness: `now`, random bytes and keys are arguments. The policy of the
+//! whole product (who may do what) is the one `match` in [`access::decide`]; everybody else gathers facts and obeys.
+
+pub mod access;
+pub mod event;
+pub mod fact;
+pub mod id;
+pub mod stream;
+pub mod time;
+
+pub use time::Time;
