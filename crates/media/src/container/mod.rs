@@ -1,1 +1,3 @@
 //! Frames in and out of containers.
+
+pub mod flv;

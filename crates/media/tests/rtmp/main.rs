@@ -1,0 +1,5 @@
+//! The RTMP session and the FLV demuxer seen from outside: encoders made by hand and encoders that were recorded.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+mod session;
