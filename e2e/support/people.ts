@@ -95,6 +95,6 @@ export class Organiser {
     await this.page.getByRole("button", { name: "Add invitee" }).click();
     const shown = this.page.getByText(/^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$/).first();
     await expect(shown).toBeVisible();
-    return (await shown.innerText()).trim();
+    return ((await shown.textContent()) ?? "").trim();
   }
 }
