@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What tests are made of. Nothing here ships.
+
+pub mod database;
