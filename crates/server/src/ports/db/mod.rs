@@ -1,0 +1,358 @@
+//! The database: SQLite or PostgreSQL behind one SQL text.
+//!
+//! A file per table holds its row type, its queries and their tests, which run on both databases. Queries use `$1`
+//! arguments, TEXT ids, BIGINT milliseconds, BOOLEAN and BYTEA, and nothing that only one of the two understands.
+//!
+//! Reads go through [`Db`], writes through a [`Tx`]. On SQLite there is one writing connection, and its transactions
+//! begin immediately, so a read inside one cannot be overtaken; PostgreSQL runs at READ COMMITTED, so a transaction that
+//! must not be overtaken begins with an `UPDATE` of the row it is about. Durability on SQLite is that of WAL with
+//! `synchronous = NORMAL`: nothing is lost when the process dies; the last moments may be when the power does.
+
+mod value;
+
+pub mod api_tokens;
+pub mod events;
+pub mod facts;
+pub mod invitations;
+pub mod sessions;
+pub mod settings;
+pub mod stream_keys;
+pub mod users;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+pub use value::{Row, Value};
+
+/// How long a query may wait for a connection before the caller is told that the database is not available.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Reading connections on SQLite: each is a thread; more than the cores of a small machine only queue elsewhere.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL: far below its default limit of 100, for several processes and an operator's own.
+const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// The statements that bring an empty or older database to the present form, in order. Never change one that was
+/// released: its checksum is compared.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// The URL is none that we understand.
+    #[error("database.url must begin with sqlite:// or postgres://")]
+    Url,
+    /// It cannot be reached, or all connections are busy. Trying again later may work.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A row with this unique value exists already.
+    #[error("the row exists already")]
+    Exists,
+    /// A statement failed: a bug, or a database that somebody else changed.
+    #[error("a database statement failed")]
+    Failed(#[source] sqlx::Error),
+    /// A stored value does not mean what it should.
+    #[error("column {0} holds a value that makes no sense")]
+    Corrupt(String),
+    /// The tables could not be brought to the present form.
+    #[error("the database could not be migrated")]
+    Migrate(#[source] MigrateError),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Database(database) if database.is_unique_violation() => Self::Exists,
+            // SQLite: busy or locked for longer than the busy timeout, or a disk that is full or gone.
+            E::Database(database)
+                if database.code().is_some_and(|code| {
+                    let code = code.parse::<i32>().unwrap_or(0) & 0xff;
+                    matches!(code, 5 | 6 | 10 | 13 | 14)
+                }) =>
+            {
+                Self::Unavailable(error)
+            }
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// A pool of connections; cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Db {
+    /// A file.
+    Sqlite {
+        /// Connections that only read.
+        readers: SqlitePool,
+        /// The one connection that writes.
+        writer: SqlitePool,
+    },
+    /// A server.
+    Postgres(PgPool),
+}
+
+/// A transaction. Dropped without [`commit`](Self::commit), it never happened.
+#[derive(Debug)]
+pub enum Tx {
+    /// On the one writing connection.
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    /// At READ COMMITTED.
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// Runs one query on whichever executor, with the arguments bound for whichever database.
+macro_rules! run {
+    ($kind:ident, $executor:expr, $sql:expr, $args:expr, $how:ident) => {{
+        let mut query = sqlx::query::<sqlx::$kind>($sql);
+        for value in $args {
+            query = match value {
+                Value::Text(value) => query.bind(value),
+                Value::Int(value) => query.bind(value),
+                Value::Bool(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+            };
+        }
+        query.$how($executor).await
+    }};
+}
+
+impl Db {
+    /// Opens `url` (`sqlite://PATH` or `postgres://…`) and brings its tables to the present form. A SQLite file is made
+    /// when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Url`], [`DbError::Unavailable`] and [`DbError::Migrate`].
+    pub async fn open(url: &str) -> Result<Self, DbError> {
+        let db = if let Some(path) = url.strip_prefix("sqlite://") {
+            Self::open_sqlite(Path::new(path)).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let options = PgConnectOptions::from_str(url).map_err(|_| DbError::Url)?;
+            let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE);
+            Self::Postgres(pool.connect_with(options).await?)
+        } else {
+            return Err(DbError::Url);
+        };
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, DbError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(ACQUIRE)
+            .foreign_keys(true);
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
+        let writer = pool(1).connect_with(options.clone()).await?;
+        let readers = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
+        Ok(Self::Sqlite { readers, writer })
+    }
+
+    async fn migrate(&self) -> Result<(), DbError> {
+        let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+            let text = sqlx::SqlStr::from_static(sql);
+            Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, text, false)
+        });
+        let migrator = Migrator::with_migrations(migrations.collect());
+        match self {
+            Self::Sqlite { writer, .. } => migrator.run(writer).await,
+            Self::Postgres(pool) => migrator.run(pool).await,
+        }
+        .map_err(DbError::Migrate)
+    }
+
+    /// All rows of a reading query. The query bounds their number.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn all(&self, sql: &'static str, args: impl IntoIterator<Item = Value>) -> Result<Vec<Row>, DbError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => {
+                run!(Sqlite, readers, sql, args, fetch_all)?.into_iter().map(Row::from).collect()
+            }
+            Self::Postgres(pool) => run!(Postgres, pool, sql, args, fetch_all)?.into_iter().map(Row::from).collect(),
+        })
+    }
+
+    /// The only row of a reading query, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn one(&self, sql: &'static str, args: impl IntoIterator<Item = Value>) -> Result<Option<Row>, DbError> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => run!(Sqlite, readers, sql, args, fetch_optional)?.map(Row::from),
+            Self::Postgres(pool) => run!(Postgres, pool, sql, args, fetch_optional)?.map(Row::from),
+        })
+    }
+
+    /// Begins a writing transaction; on SQLite it waits for its turn.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Unavailable`] when none can begin within five seconds.
+    pub async fn write(&self) -> Result<Tx, DbError> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Unavailable`] when it does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.one("SELECT 1 AS one", []).await.map(|_| ())
+    }
+
+    /// Closes all connections after their running statement.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// Runs a statement and says how many rows it touched.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Exists`] for a unique value that is taken; any other [`DbError`] of a statement.
+    pub async fn execute(&mut self, sql: &'static str, args: impl IntoIterator<Item = Value>) -> Result<u64, DbError> {
+        Ok(match self {
+            Self::Sqlite(tx) => run!(Sqlite, &mut **tx, sql, args, execute)?.rows_affected(),
+            Self::Postgres(tx) => run!(Postgres, &mut **tx, sql, args, execute)?.rows_affected(),
+        })
+    }
+
+    /// All rows of a query inside this transaction; also of a statement with `RETURNING`.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn all(&mut self, sql: &'static str, args: impl IntoIterator<Item = Value>) -> Result<Vec<Row>, DbError> {
+        Ok(match self {
+            Self::Sqlite(tx) => run!(Sqlite, &mut **tx, sql, args, fetch_all)?.into_iter().map(Row::from).collect(),
+            Self::Postgres(tx) => run!(Postgres, &mut **tx, sql, args, fetch_all)?.into_iter().map(Row::from).collect(),
+        })
+    }
+
+    /// The only row of a query inside this transaction; also of a statement with `RETURNING`.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn one(
+        &mut self,
+        sql: &'static str,
+        args: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<Row>, DbError> {
+        Ok(match self {
+            Self::Sqlite(tx) => run!(Sqlite, &mut **tx, sql, args, fetch_optional)?.map(Row::from),
+            Self::Postgres(tx) => run!(Postgres, &mut **tx, sql, args, fetch_optional)?.map(Row::from),
+        })
+    }
+
+    /// Makes it true.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Where a page that goes from new to old begins: below the last id of the page before, or at the top.
+fn before<I>(cursor: Option<I>, id: impl FnOnce(uuid::Uuid) -> I) -> I {
+    cursor.unwrap_or_else(|| id(uuid::Uuid::max()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{both, values};
+    use super::*;
+
+    #[tokio::test]
+    async fn values_survive_the_database() {
+        both(async |db| {
+            let mut tx = db.write().await.unwrap();
+            tx.execute("INSERT INTO settings (name, value) VALUES ($1, $2)", ["a".into(), "ä\u{1f600}".into()])
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            let row = db.one("SELECT value FROM settings WHERE name = $1", ["a".into()]).await.unwrap().unwrap();
+            assert_eq!(row.text("value").unwrap(), "ä\u{1f600}");
+            values(&db).await;
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_dropped_transaction_never_happened_and_the_next_one_can_begin() {
+        both(async |db| {
+            for _ in 0..20 {
+                let mut tx = db.write().await.unwrap();
+                tx.execute("INSERT INTO settings (name, value) VALUES ($1, $2)", ["a".into(), "1".into()])
+                    .await
+                    .unwrap();
+                drop(tx);
+            }
+            assert!(db.one("SELECT value FROM settings", []).await.unwrap().is_none());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_taken_unique_value_is_told_apart_from_a_failure() {
+        both(async |db| {
+            let insert = "INSERT INTO settings (name, value) VALUES ($1, $2)";
+            let mut tx = db.write().await.unwrap();
+            tx.execute(insert, ["a".into(), "1".into()]).await.unwrap();
+            assert!(matches!(tx.execute(insert, ["a".into(), "2".into()]).await, Err(DbError::Exists)));
+            drop(tx);
+            assert!(matches!(db.one("SELECT nonsense FROM settings", []).await, Err(DbError::Failed(_))));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_url_of_another_kind_is_refused() {
+        for url in ["", "mysql://x", "stagedoor.db", "postgres:/x"] {
+            assert!(matches!(Db::open(url).await, Err(DbError::Url)), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_not_there_is_unavailable() {
+        let error = Db::open("postgres://nobody@127.0.0.1:1/none").await.unwrap_err();
+        assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+        let error = Db::open("sqlite:///nonexistent/folder/x.db").await.unwrap_err();
+        assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+    }
+}

@@ -1,0 +1,179 @@
+//! Sessions: one viewer let in by one code.
+
+use stagedoor_domain::Time;
+use stagedoor_domain::access::{Digest, EndReason, SessionState};
+use stagedoor_domain::id::{EventId, InvitationId, SessionId};
+
+use super::{Db, DbError, Row, Tx};
+
+/// A viewer's session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The name of the row.
+    pub id: SessionId,
+    /// What is watched.
+    pub event: EventId,
+    /// Whose code opened it.
+    pub invitation: InvitationId,
+    /// The hash of the cookie that carries it.
+    pub cookie: Digest,
+    /// The browser in words, `Chrome on Android`.
+    pub device: String,
+    /// When it was opened.
+    pub created_at: Time,
+    /// When it ends by itself.
+    pub expires_at: Time,
+    /// When it last asked for something, to the minute.
+    pub last_seen_at: Time,
+    /// Whether it is over, and why.
+    pub state: SessionState,
+}
+
+fn session(row: &Row) -> Result<Session, DbError> {
+    let ended = row.parse_maybe::<String>("end_reason")?;
+    Ok(Session {
+        id: row.parse("id")?,
+        event: row.parse("event_id")?,
+        invitation: row.parse("invitation_id")?,
+        cookie: row.digest("cookie_hash")?,
+        device: row.text("device")?,
+        created_at: row.time("created_at")?,
+        expires_at: row.time("expires_at")?,
+        last_seen_at: row.time("last_seen_at")?,
+        state: match ended {
+            None => SessionState::Active,
+            Some(name) => SessionState::Ended(
+                EndReason::from_name(&name).ok_or_else(|| DbError::Corrupt("end_reason".to_owned()))?,
+            ),
+        },
+    })
+}
+
+/// Adds an active session.
+///
+/// # Errors
+///
+/// [`DbError::Exists`] while the invitation has another active one: the database keeps that promise by itself.
+pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), DbError> {
+    let sql =
+        "INSERT INTO sessions (id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let args = [
+        session.id.into(),
+        session.event.into(),
+        session.invitation.into(),
+        session.cookie.into(),
+        session.device.as_str().into(),
+        session.created_at.into(),
+        session.expires_at.into(),
+        session.last_seen_at.into(),
+    ];
+    tx.execute(sql, args).await.map(|_| ())
+}
+
+/// The active session of an invitation, inside the transaction that is about to replace it.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn active_of(tx: &mut Tx, invitation: InvitationId) -> Result<Option<Session>, DbError> {
+    let sql =
+        "SELECT id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at, end_reason
+               FROM sessions WHERE invitation_id = $1 AND ended_at IS NULL";
+    tx.one(sql, [invitation.into()]).await?.as_ref().map(session).transpose()
+}
+
+/// The session that a browser with this cookie has in `event`, also when it is over.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn by_cookie(db: &Db, event: EventId, cookie: Digest) -> Result<Option<Session>, DbError> {
+    let sql =
+        "SELECT id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at, end_reason
+               FROM sessions WHERE cookie_hash = $1 AND event_id = $2";
+    db.one(sql, [cookie.into(), event.into()]).await?.as_ref().map(session).transpose()
+}
+
+/// Every active session with the name of its invitee: for the table in memory at start.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn all_active(db: &Db) -> Result<Vec<(Session, String)>, DbError> {
+    let sql = "SELECT s.id, s.event_id, s.invitation_id, s.cookie_hash, s.device, s.created_at, s.expires_at,
+                   s.last_seen_at, s.end_reason, i.name
+               FROM sessions s JOIN invitations i ON i.id = s.invitation_id WHERE s.ended_at IS NULL";
+    db.all(sql, []).await?.iter().map(|row| Ok((session(row)?, row.text("name")?))).collect()
+}
+
+/// Ends a session; says whether it was active.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn end(tx: &mut Tx, id: SessionId, reason: EndReason, now: Time) -> Result<bool, DbError> {
+    let sql = "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE id = $3 AND ended_at IS NULL";
+    Ok(tx.execute(sql, [now.into(), reason.as_str().into(), id.into()]).await? > 0)
+}
+
+/// Notes when a session was last seen; never moves it back.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn seen(tx: &mut Tx, id: SessionId, at: Time) -> Result<(), DbError> {
+    let sql = "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1";
+    tx.execute(sql, [at.into(), id.into()]).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{both, sample};
+    use super::*;
+
+    #[tokio::test]
+    async fn an_invitation_has_one_active_session_at_a_time() {
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let invitation = sample::invitation(&db, event.id).await;
+            let (first, second) = (sample::session(&invitation, 1), sample::session(&invitation, 2));
+            let mut tx = db.write().await.unwrap();
+            insert(&mut tx, &first).await.unwrap();
+            tx.commit().await.unwrap();
+            let mut tx = db.write().await.unwrap();
+            assert!(matches!(insert(&mut tx, &second).await, Err(DbError::Exists)));
+            drop(tx);
+
+            let mut tx = db.write().await.unwrap();
+            assert_eq!(active_of(&mut tx, invitation.id).await.unwrap(), Some(first.clone()));
+            assert!(end(&mut tx, first.id, EndReason::Replaced, Time::from_millis(9)).await.unwrap());
+            assert!(!end(&mut tx, first.id, EndReason::Revoked, Time::from_millis(9)).await.unwrap());
+            insert(&mut tx, &second).await.unwrap();
+            tx.commit().await.unwrap();
+
+            let found = by_cookie(&db, event.id, [1; 32]).await.unwrap().unwrap();
+            assert_eq!(found.state, SessionState::Ended(EndReason::Replaced));
+            assert_eq!(by_cookie(&db, sample::event_id(), [1; 32]).await.unwrap(), None, "of another event");
+            assert_eq!(all_active(&db).await.unwrap(), [(second, invitation.name)]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn being_seen_never_goes_back() {
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let made = sample::session(&sample::invitation(&db, event.id).await, 1);
+            let mut tx = db.write().await.unwrap();
+            insert(&mut tx, &made).await.unwrap();
+            for at in [500, 700, 600] {
+                seen(&mut tx, made.id, Time::from_millis(at)).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            let found = by_cookie(&db, event.id, [1; 32]).await.unwrap().unwrap();
+            assert_eq!(found.last_seen_at, Time::from_millis(700));
+        })
+        .await;
+    }
+}

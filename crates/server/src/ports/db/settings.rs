@@ -1,0 +1,44 @@
+//! What the installation remembers about itself.
+
+use super::{Db, DbError, Tx};
+
+/// The value called `name`.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn get(db: &Db, name: &str) -> Result<Option<String>, DbError> {
+    let row = db.one("SELECT value FROM settings WHERE name = $1", [name.into()]).await?;
+    row.map(|row| row.text("value")).transpose()
+}
+
+/// Remembers `value` as `name`, in place of what was there.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn put(tx: &mut Tx, name: &str, value: &str) -> Result<(), DbError> {
+    let sql =
+        "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    tx.execute(sql, [name.into(), value.into()]).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::both;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_setting_is_kept_and_replaced() {
+        both(async |db| {
+            assert_eq!(get(&db, "a").await.unwrap(), None);
+            for value in ["1", "2"] {
+                let mut tx = db.write().await.unwrap();
+                put(&mut tx, "a", value).await.unwrap();
+                tx.commit().await.unwrap();
+                assert_eq!(get(&db, "a").await.unwrap().as_deref(), Some(value));
+            }
+        })
+        .await;
+    }
+}
