@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Everything that touches the world: sockets, files, the database, and the machines driven between them.
+//!
+//! ARCHITECTURE.md draws the floors. Modules import downwards only, features never import each other, and
+//! `app` alone sees them all.
+
+pub mod config;
+pub mod ports;
