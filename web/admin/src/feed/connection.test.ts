@@ -1,0 +1,185 @@
+import { describe, expect, it } from "vitest";
+import { aStream } from "../testing.ts";
+import { FeedConnection, retryDelay, type Socket, type World } from "./connection.ts";
+import type { RoomEvent } from "./reducer.ts";
+
+class FakeSocket implements Socket {
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  closed = false;
+  close() {
+    this.closed = true;
+  }
+}
+
+/** A world whose clock moves only when told to. */
+class FakeWorld implements World {
+  sockets: FakeSocket[] = [];
+  #now = 1_000;
+  #timers: { at: number; task: () => void }[] = [];
+  connect() {
+    const socket = new FakeSocket();
+    this.sockets.push(socket);
+    return socket;
+  }
+  now() {
+    return this.#now;
+  }
+  after(ms: number, task: () => void) {
+    const timer = { at: this.#now + ms, task };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+  random() {
+    return 1;
+  }
+  pass(ms: number) {
+    const end = this.#now + ms;
+    for (;;) {
+      const next = this.#timers.filter((t) => t.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (!next) break;
+      this.#timers = this.#timers.filter((t) => t !== next);
+      this.#now = next.at;
+      next.task();
+    }
+    this.#now = end;
+  }
+  get waiting() {
+    return this.#timers.length;
+  }
+  get last(): FakeSocket {
+    const socket = this.sockets.at(-1);
+    if (!socket) throw new Error("nothing connected yet");
+    return socket;
+  }
+}
+
+function room() {
+  const world = new FakeWorld();
+  const events: RoomEvent[] = [];
+  let refused = 0;
+  const connection = new FeedConnection(
+    "/feed",
+    world,
+    (event) => events.push(event),
+    () => {
+      refused += 1;
+    },
+  );
+  connection.start();
+  return { world, events, connection, refused: () => refused };
+}
+
+const snapshot = JSON.stringify({
+  type: "snapshot",
+  stream: aStream({}),
+  viewers: [],
+  watching: 0,
+});
+
+describe("the feed connection", () => {
+  it("tells each message it understands and skips the others", () => {
+    const { world, events } = room();
+    world.last.onopen?.();
+    world.last.onmessage?.({ data: snapshot });
+    world.last.onmessage?.({ data: "garbage" });
+    world.last.onmessage?.({ data: new ArrayBuffer(2) });
+    expect(events.map((e) => e.type)).toEqual(["connecting", "open", "message"]);
+  });
+
+  it("comes back by itself, waiting longer each time, and quickly again after a success", () => {
+    const { world, events } = room();
+    world.last.onclose?.();
+    expect(events.at(-1)).toEqual({ type: "lost", at: 1_000, retryAt: 1_500 });
+    world.pass(499);
+    expect(world.sockets).toHaveLength(1);
+    world.pass(1);
+    expect(world.sockets).toHaveLength(2);
+    world.last.onclose?.();
+    expect(events.at(-1)).toEqual({ type: "lost", at: 1_500, retryAt: 2_500 });
+    world.pass(1_000);
+    world.last.onmessage?.({ data: snapshot });
+    world.last.onclose?.();
+    expect(events.at(-1)).toEqual({ type: "lost", at: 2_500, retryAt: 3_000 });
+  });
+
+  it("asks whether the session still holds only when the socket never said a thing", () => {
+    const { world, refused } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.last.onclose?.();
+    expect(refused()).toBe(0);
+    world.pass(500);
+    world.last.onclose?.();
+    expect(refused()).toBe(1);
+  });
+
+  it("gives up a handshake that hangs", () => {
+    const { world, events } = room();
+    const hanging = world.last;
+    world.pass(10_000);
+    expect(hanging.closed).toBe(true);
+    expect(events.at(-1)?.type).toBe("lost");
+  });
+
+  it("does not take a long quiet stream for a dead one", () => {
+    const { world, events } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.pass(3_600_000);
+    expect(events.at(-1)?.type).toBe("message");
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it("tries at once when asked, and opens only one socket", () => {
+    const { world, connection } = room();
+    world.last.onclose?.();
+    connection.retryNow();
+    connection.retryNow();
+    expect(world.sockets).toHaveLength(2);
+    world.pass(499);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("calls the connection lost as soon as the network is", () => {
+    const { world, events, connection } = room();
+    world.last.onmessage?.({ data: snapshot });
+    const socket = world.last;
+    connection.networkLost();
+    expect(events.at(-1)?.type).toBe("lost");
+    expect(socket.closed).toBe(true);
+  });
+
+  it("hears nothing more from a socket it gave up", () => {
+    const { world, connection, events } = room();
+    const old = world.last;
+    connection.networkLost();
+    const before = events.length;
+    old.onmessage?.({ data: snapshot });
+    old.onclose?.();
+    expect(events).toHaveLength(before);
+  });
+
+  it("leaves nothing behind when stopped", () => {
+    const { world, connection } = room();
+    world.last.onclose?.();
+    connection.stop();
+    expect(world.waiting).toBe(0);
+    world.pass(60_000);
+    expect(world.sockets).toHaveLength(1);
+    connection.retryNow();
+    expect(world.sockets).toHaveLength(1);
+  });
+});
+
+describe("the wait before a retry", () => {
+  it("doubles, is spread, and never passes ten seconds", () => {
+    expect(retryDelay(0, 0)).toBe(250);
+    expect(retryDelay(0, 1)).toBe(500);
+    expect(retryDelay(3, 1)).toBe(4_000);
+    expect(retryDelay(99, 1)).toBe(10_000);
+    expect(retryDelay(99, 0)).toBe(5_000);
+  });
+});

@@ -1,0 +1,173 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useMemo } from "react";
+import { Button } from "react-aria-components";
+import { eventsQuery } from "../api/queries.ts";
+import { useRooms } from "../feed/rooms.ts";
+import { agenda, type Entry } from "../model/agenda.ts";
+import { say, t } from "../text.ts";
+import { useNow } from "../ui/clock.ts";
+import { Icon, Mark } from "../ui/icon.tsx";
+import { Failed, Loading } from "../ui/states.tsx";
+import { Status } from "../ui/status.tsx";
+import { useTitle } from "../ui/title.ts";
+
+export function EventsPage() {
+  useTitle(t("events.title"));
+  const list = useInfiniteQuery(eventsQuery);
+  const events = useMemo(() => list.data?.pages.flatMap((page) => page.data) ?? [], [list.data]);
+  const ids = useMemo(() => events.map((event) => event.id), [events]);
+  const rooms = useRooms(ids);
+  const now = useNow();
+  const { onAir, rest } = agenda(events, rooms, now);
+
+  if (list.isPending) {
+    return (
+      <div className="card">
+        <Loading lines={5} />
+      </div>
+    );
+  }
+  if (list.isError && events.length === 0) {
+    return (
+      <div className="card">
+        <Failed error={list.error} retry={() => void list.refetch()} />
+      </div>
+    );
+  }
+  if (events.length === 0) return <FirstEvent />;
+
+  return (
+    <div className="stack events">
+      <div className="page-head">
+        <h1>{t("events.title")}</h1>
+        <Link to="/events/new" className="button primary">
+          <Icon name="plus" />
+          {t("events.new")}
+        </Link>
+      </div>
+      {onAir.length > 0 && (
+        <section aria-labelledby="on-air">
+          <h2 id="on-air" className="section-title">
+            {t("events.on_air")}
+          </h2>
+          <ul className="on-air">
+            {onAir.map((entry) => (
+              <OnAir key={entry.event.id} entry={entry} now={now} />
+            ))}
+          </ul>
+        </section>
+      )}
+      {rest.length > 0 && (
+        <section aria-labelledby="all-events">
+          <h2 id="all-events" className={onAir.length > 0 ? "section-title" : "visually-hidden"}>
+            {t("events.all")}
+          </h2>
+          <ul className="card rows">
+            {rest.map((entry) => (
+              <Row key={entry.event.id} entry={entry} now={now} />
+            ))}
+          </ul>
+        </section>
+      )}
+      {list.hasNextPage && (
+        <Button
+          className="button"
+          onPress={() => void list.fetchNextPage()}
+          isPending={list.isFetchingNextPage}
+        >
+          {t("action.more")}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+function OnAir({ entry: { event, stream, watching }, now }: { entry: Entry; now: number }) {
+  return (
+    <li className="on-air-card" data-state={stream.state}>
+      <div className="cluster spread">
+        <Status state={stream.state} />
+        <span className="muted small tabular">
+          {t("events.live_for", { time: say.clock(now - Date.parse(stream.since)) })}
+        </span>
+      </div>
+      <Link to="/events/$event" params={{ event: event.id }} className="cover-link on-air-title">
+        {event.title}
+      </Link>
+      <p className="on-air-count">
+        <span className="figure tabular">{say.number(watching)}</span>{" "}
+        <span className="muted">{t("room.watching")}</span>
+      </p>
+      <p className="muted small">{invitedWords(event)}</p>
+    </li>
+  );
+}
+
+function Row({ entry: { event, stream, watching }, now }: { entry: Entry; now: number }) {
+  return (
+    <li className="row">
+      <div className="row-main">
+        <Link to="/events/$event" params={{ event: event.id }} className="cover-link row-title">
+          {event.title}
+        </Link>
+        <p className="muted small">{startWords(event.starts_at, stream.state, stream.since, now)}</p>
+      </div>
+      <p className="row-people muted small">
+        {watching > 0 && (
+          <span className="row-watching">
+            {t("events.watching", { n: watching, count: say.number(watching) })}
+          </span>
+        )}
+        <span>{invitedWords(event)}</span>
+      </p>
+      <Status state={stream.state} />
+      <span className="row-go" aria-hidden="true">
+        <Icon name="chevron" />
+      </span>
+    </li>
+  );
+}
+
+function invitedWords({ invited, redeemed }: { invited: number; redeemed: number }): string {
+  if (invited === 0) return t("events.nobody");
+  if (redeemed === 0) return t("events.invited", { n: invited, count: say.number(invited) });
+  return t("events.redeemed", { redeemed: say.number(redeemed), invited: say.number(invited) });
+}
+
+function startWords(startsAt: string | null, state: string, since: string, now: number): string {
+  if (state === "ended") return t("events.ended", { when: say.relative(since, now) });
+  if (startsAt === null) return t("events.no_start");
+  const key = Date.parse(startsAt) >= now ? "events.starts" : "events.started";
+  return t(key, { when: say.moment(startsAt, now) });
+}
+
+/** An empty house: says what it is for and offers the one thing to do. */
+function FirstEvent() {
+  return (
+    <section className="first" aria-labelledby="first-title">
+      <div className="first-lead">
+        <Mark />
+        <h1 id="first-title">{t("events.empty")}</h1>
+        <p className="muted">{t("events.empty_lead")}</p>
+        <Link to="/events/new" className="button primary large">
+          <Icon name="plus" />
+          {t("events.new")}
+        </Link>
+      </div>
+      <ol className="steps">
+        {([1, 2, 3] as const).map((step) => (
+          <li key={step}>
+            <span className="step-number" aria-hidden="true">
+              {say.number(step)}
+            </span>
+            <div>
+              <p className="step-title">{t(`events.step${step}`)}</p>
+              <p className="muted small">{t(`events.step${step}_text`)}</p>
+            </div>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}

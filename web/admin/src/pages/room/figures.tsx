@@ -1,0 +1,90 @@
+import type { ReactNode } from "react";
+import type { Event, StreamStatus } from "../../api/types.ts";
+import { bitrateOf, type Room } from "../../feed/reducer.ts";
+import { say, t } from "../../text.ts";
+import { useNow } from "../../ui/clock.ts";
+import { Sparkline } from "../../ui/sparkline.tsx";
+
+interface FiguresProps {
+  event: Event;
+  stream: StreamStatus;
+  watching: number;
+  room: Room;
+}
+
+/** The four numbers an organiser glances at. Each is either true or a dash. */
+export function Figures({ event, stream, watching, room }: FiguresProps) {
+  const now = useNow();
+  const incoming = bitrateOf(stream);
+  const used = event.invited === 0 ? 0 : event.redeemed / event.invited;
+  return (
+    <dl className="figures" aria-label={t("room.figures")}>
+      <Figure label={t("room.watching")} value={say.number(watching)} strong>
+        <Sparkline samples={room.audience} now={now} />
+      </Figure>
+      <Figure
+        label={t("room.redeemed")}
+        value={say.number(event.redeemed)}
+        beside={t("room.redeemed_of", { invited: say.number(event.invited) })}
+      >
+        <svg className="bar-meter" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+          <rect className="bar-track" width="100" height="4" />
+          <rect className="bar-fill" width={Math.min(100, used * 100)} height="4" />
+        </svg>
+      </Figure>
+      <Clock event={event} stream={stream} now={now} />
+      <Figure label={t("room.incoming")} value={incoming > 0 ? say.bitrate(incoming) : t("room.none")}>
+        {stream.state !== "idle" && <Sparkline samples={room.bitrate} now={now} />}
+      </Figure>
+    </dl>
+  );
+}
+
+function Clock({ event, stream, now }: { event: Event; stream: StreamStatus; now: number }) {
+  switch (stream.state) {
+    case "live":
+      return <Figure label={t("room.on_air")} value={say.clock(now - Date.parse(stream.since))} />;
+    case "away": {
+      const left = Date.parse(stream.since) + event.reconnect_window_ms - now;
+      return <Figure label={t("room.held")} value={left > 0 ? say.clock(left) : t("room.held_over")} warn />;
+    }
+    case "ended":
+      return <Figure label={t("room.ended")} value={say.relative(stream.since, now)} small />;
+    case "idle":
+      return (
+        <Figure
+          label={t("room.starts")}
+          value={event.starts_at === null ? t("room.none") : say.moment(event.starts_at, now)}
+          small
+        />
+      );
+  }
+}
+
+interface FigureProps {
+  label: string;
+  value: string;
+  beside?: string;
+  strong?: boolean;
+  small?: boolean;
+  warn?: boolean;
+  children?: ReactNode;
+}
+
+function Figure({ label, value, beside, strong, small, warn, children }: FigureProps) {
+  return (
+    <div
+      className="figure-tile"
+      data-strong={strong || undefined}
+      data-small={small || undefined}
+      data-warn={warn || undefined}
+    >
+      <dt>{label}</dt>
+      <dd>
+        <span className="figure tabular">{value}</span>
+        {beside !== undefined && <span className="muted"> {beside}</span>}
+        {children}
+      </dd>
+    </div>
+  );
+}

@@ -1,0 +1,68 @@
+/** Values for tests: complete, plausible, and each field can be said anew. */
+import type { Event, Invitation, StreamStatus, Viewer } from "./api/types.ts";
+
+export function aStream(over: Partial<StreamStatus>): StreamStatus {
+  return {
+    state: "live",
+    since: "2026-11-20T18:00:00.000Z",
+    publisher: { encoder: "obs-studio 32.0.1", connected_at: "2026-11-20T18:00:00.000Z" },
+    video: {
+      codec: "avc1.64001f",
+      name: "H.264",
+      width: 1280,
+      height: 720,
+      fps: 30,
+      bitrate_bps: 2_500_000,
+      keyframe_interval_ms: 2_000,
+    },
+    audio: { codec: "mp4a.40.2", name: "AAC", sample_rate: 48_000, channels: 2, bitrate_bps: 128_000 },
+    advice: [],
+    ...over,
+  };
+}
+
+export function aViewer(over: Partial<Viewer>): Viewer {
+  return {
+    session: "ses_a",
+    invitation: "inv_a",
+    name: "Ada",
+    joined_at: "2026-11-20T18:01:00.000Z",
+    last_seen_at: "2026-11-20T18:05:00.000Z",
+    device: "Chrome on Android",
+    watching: true,
+    height: 720,
+    latency_ms: 2_100,
+    stalls: 0,
+    ...over,
+  };
+}
+
+export function anInvitation(over: Partial<Invitation>): Invitation {
+  return {
+    id: "inv_a",
+    name: "Ada",
+    state: "created",
+    created_at: "2026-11-20T17:00:00.000Z",
+    redeemed_at: null,
+    session: null,
+    ...over,
+  };
+}
+
+export function anEvent(over: Partial<Event>): Event {
+  return {
+    id: "evt_a",
+    title: "Opening night",
+    latency: "low",
+    starts_at: null,
+    dvr_window_ms: 900_000,
+    reconnect_window_ms: 60_000,
+    created_at: "2026-11-19T12:00:00.000Z",
+    stream: aStream({ state: "idle", publisher: null, video: null, audio: null }),
+    watching: 0,
+    invited: 0,
+    redeemed: 0,
+    viewer_url: "https://live.example/e/evt_a",
+    ...over,
+  };
+}

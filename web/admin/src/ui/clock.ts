@@ -1,0 +1,31 @@
+import { useSyncExternalStore } from "react";
+
+/** One clock for the whole page, ticking each second while anyone looks, so that all countdowns agree. */
+let now = Date.now();
+let timer: ReturnType<typeof setInterval> | null = null;
+const listeners = new Set<() => void>();
+
+function tick() {
+  now = Date.now();
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void) {
+  listeners.add(listener);
+  if (timer === null) {
+    now = Date.now();
+    timer = setInterval(tick, 1_000);
+  }
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0 && timer !== null) {
+      clearInterval(timer);
+      timer = null;
+    }
+  };
+}
+
+/** The time in ms since the epoch, anew each second. */
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => now);
+}

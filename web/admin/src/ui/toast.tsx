@@ -1,0 +1,66 @@
+/**
+ * Short news at the edge of the screen, read out politely. Nothing that must be acted on is said only here:
+ * a toast confirms what already happened.
+ */
+import { useSyncExternalStore } from "react";
+import { t } from "../text.ts";
+import { Icon } from "./icon.tsx";
+
+interface Toast {
+  readonly id: number;
+  readonly text: string;
+}
+
+/** More than this many at once is noise; the oldest gives way. */
+const TOASTS_MAX = 3;
+/** Long enough to read twice. */
+const TOAST_MS = 5_000;
+
+let toasts: readonly Toast[] = [];
+let nextId = 1;
+const listeners = new Set<() => void>();
+
+function set(next: readonly Toast[]) {
+  toasts = next;
+  for (const listener of listeners) listener();
+}
+
+export function toast(text: string): void {
+  const id = nextId++;
+  set([...toasts.filter((other) => other.text !== text), { id, text }].slice(-TOASTS_MAX));
+  setTimeout(() => dismiss(id), TOAST_MS);
+}
+
+function dismiss(id: number) {
+  set(toasts.filter((other) => other.id !== id));
+}
+
+function subscribe(listener: () => void) {
+  listeners.add(listener);
+  return () => {
+    listeners.delete(listener);
+  };
+}
+
+export function Toasts() {
+  const shown = useSyncExternalStore(subscribe, () => toasts);
+  // A dialog hides everything beside it from assistive technology; what is said here must stay heard.
+  return (
+    <div className="toasts" role="status" aria-live="polite" data-react-aria-top-layer="true">
+      {shown.map(({ id, text }) => (
+        <div key={id} className="toast">
+          <Icon name="check" />
+          <span>{text}</span>
+          <button
+            type="button"
+            className="toast-close"
+            aria-label={t("toast.dismiss")}
+            onClick={() => dismiss(id)}
+          >
+            <Icon name="close" />
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}
