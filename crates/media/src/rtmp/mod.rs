@@ -27,7 +27,7 @@ pub use publish::PublishRequest;
 pub use session::{Event, Limits, Output, Phase, RANDOM_BYTES, Rejection, Session, SessionError};
 
 /// The longest beginning of `text` that fits in `bytes_max` bytes.
-fn clip(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn clip(text: &str, bytes_max: usize) -> &str {
     let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
