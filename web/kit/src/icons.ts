@@ -91,8 +91,8 @@ export function brandMark(): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", mark.viewBox);
   svg.setAttribute("aria-hidden", "true");
-  for (const d of mark.light) svg.append(path(d, { fill: "var(--accent)" }));
-  for (const d of mark.spill) svg.append(path(d, { fill: "var(--accent)", opacity: "0.4" }));
+  for (const d of mark.light) svg.append(path(d, { class: "brand-light" }));
+  for (const d of mark.spill) svg.append(path(d, { class: "brand-spill" }));
   for (const d of mark.leaf) svg.append(path(d, { fill: "currentColor" }));
   for (const d of mark.frame) {
     svg.append(

@@ -1,0 +1,119 @@
+/**
+ * The session's feed: a WebSocket that tells the state of the broadcast and the end of access, and takes our
+ * reports. It reconnects for ever. A socket that cannot be opened does not say why, so each failure asks the
+ * caller to find out who we still are.
+ */
+import { Backoff } from "../backoff.ts";
+import type { Broadcast } from "../model/state.ts";
+import { Scope } from "../scope.ts";
+import { broadcast } from "./api.ts";
+
+export interface Report {
+  readonly latency_ms: number | null;
+  readonly height: number | null;
+  readonly stalls: number;
+  readonly position_ms: number | null;
+  readonly visible: boolean;
+  readonly playing: boolean;
+}
+
+export interface FeedEvents {
+  open(): void;
+  lost(): void;
+  state(state: Broadcast): void;
+  bye(reason: "revoked" | "ended" | "expired" | "replaced" | "stopping"): void;
+  /** What to tell the server now, every five seconds. */
+  report(): Report;
+}
+
+const REPORT_MS = 5_000;
+/** A socket that takes longer to open is given up. */
+const OPEN_MS = 10_000;
+
+export class Feed {
+  readonly #scope = new Scope();
+  readonly #backoff = new Backoff(500, 15_000);
+  #socket: Scope | null = null;
+
+  constructor(
+    private readonly path: string,
+    private readonly events: FeedEvents,
+  ) {
+    this.#connect();
+    // The network said it is back: no reason to sit out the rest of a wait.
+    this.#scope.listen(window, "online", () => {
+      this.#backoff.reset();
+      if (this.#socket === null) this.#connect();
+    });
+    this.#scope.defer(() => this.#socket?.close());
+  }
+
+  close(): void {
+    this.#scope.close();
+  }
+
+  #connect(): void {
+    if (this.#scope.closed) return;
+    this.#socket?.close();
+    const scope = new Scope();
+    this.#socket = scope;
+
+    const url = new URL(this.path, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const socket = new WebSocket(url);
+    let over = false;
+    scope.defer(() => {
+      over = true;
+      socket.close();
+    });
+    const lost = () => {
+      if (over) return;
+      scope.close();
+      this.#socket = null;
+      this.events.lost();
+      this.#scope.after(this.#backoff.next(), () => {
+        if (this.#socket === null) this.#connect();
+      });
+    };
+    const tooLong = scope.after(OPEN_MS, lost);
+    scope.listen(socket, "open", () => {
+      tooLong();
+      this.#backoff.reset();
+      this.events.open();
+      const report = () => socket.send(JSON.stringify({ type: "report", ...this.events.report() }));
+      report();
+      scope.every(REPORT_MS, report);
+    });
+    scope.listen(socket, "message", (event) => this.#take((event as MessageEvent<unknown>).data));
+    scope.listen(socket, "close", lost);
+    scope.listen(socket, "error", lost);
+  }
+
+  #take(data: unknown): void {
+    const message = parse(data);
+    if (message?.type === "state") this.events.state(broadcast(message.state));
+    if (message?.type === "bye") {
+      const { reason } = message;
+      if (
+        reason === "revoked" ||
+        reason === "ended" ||
+        reason === "expired" ||
+        reason === "replaced" ||
+        reason === "stopping"
+      ) {
+        this.events.bye(reason);
+      }
+    }
+  }
+}
+
+/** A message this page does not understand is from a newer server and is passed over. */
+function parse(data: unknown): { type?: unknown; state?: unknown; reason?: unknown } | null {
+  if (typeof data !== "string") return null;
+  try {
+    const value: unknown = JSON.parse(data);
+    return typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}

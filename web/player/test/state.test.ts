@@ -1,0 +1,239 @@
+import { describe, expect, test } from "vitest";
+import {
+  END_GRACE_MS,
+  type Fact,
+  FEED_GRACE_MS,
+  initial,
+  reduce,
+  type Session,
+  STALL_GRACE_MS,
+  type State,
+  scene,
+  wants,
+} from "../src/model/state.ts";
+
+type Without<F> = F extends Fact ? Omit<F, "now"> & { now?: number } : never;
+
+/** Facts one after the other, at the time each says or when the one before was. */
+function after(...facts: Without<Fact>[]): State {
+  return facts.reduce(
+    (state, fact) => reduce(state, { now: state.now, ...fact } as Fact),
+    initial(1_000_000),
+  );
+}
+function then(state: State, ...facts: Without<Fact>[]): State {
+  return facts.reduce((s, fact) => reduce(s, { now: s.now, ...fact } as Fact), state);
+}
+
+const session: Session = { id: "ses_1", name: "Ana", hls: "http://h/live/t/s/index.m3u8", feed: "/feed" };
+const event = { title: "Premiere", startsAt: null };
+const door = { type: "door", event, broadcast: "idle" } as const;
+const atDoor = after(door, { type: "no_session" });
+const enter = (broadcast: State["broadcast"]) => ({ type: "session", session, event, broadcast }) as const;
+const media = (status: State["media"]["status"], trouble: State["media"]["trouble"] = null) =>
+  ({ type: "media", status, trouble, mutedByBrowser: false }) as const;
+const inside = (broadcast: State["broadcast"]) =>
+  then(atDoor, { type: "submit", code: "ABCDEFGHJKLM" }, enter(broadcast), { type: "feed_open" });
+const watching = then(inside("live"), media("starting"), media("playing"));
+const code = "ABCDEFGHJKLM";
+
+describe("the door", () => {
+  test("opens on the code form when there is no session, and asks who we are only once", () => {
+    expect(wants(initial(0)).whoami).toBe(true);
+    expect(scene(atDoor)).toBe("code");
+    expect(wants(atDoor).whoami).toBe(false);
+  });
+
+  test("resumes a session without asking for a code", () => {
+    const state = after(door, enter("live"));
+    expect(scene(state)).toBe("starting");
+    expect(wants(state)).toMatchObject({ media: session.hls, feed: session.feed });
+  });
+
+  test("sends a whole code and refuses a short one itself", () => {
+    expect(wants(then(atDoor, { type: "submit", code })).redeem).toEqual({ code, proof: null });
+    const short = then(atDoor, { type: "submit", code: "ABCD" });
+    expect(short.phase).toMatchObject({ entry: { step: "typing", refusal: "code_short" } });
+  });
+
+  test("keeps a refusal until the code is changed", () => {
+    const refused = then(atDoor, { type: "submit", code }, { type: "refused", refusal: "code_in_use" });
+    expect(refused.phase).toMatchObject({ entry: { refusal: "code_in_use" } });
+    expect(then(refused, { type: "edit" }).phase).toMatchObject({ entry: { refusal: null } });
+  });
+
+  test("accepts nothing while too many attempts cool down, whatever is typed, then opens by itself", () => {
+    const hot = then(
+      atDoor,
+      { type: "submit", code },
+      { type: "refused", refusal: "too_many_attempts", waitMs: 30_000 },
+    );
+    const typed = then(hot, { type: "edit" }, { type: "submit", code });
+    expect(wants(typed).redeem).toBeNull();
+    expect(wants(typed).ticks).toBe(true);
+    const cool = then(typed, { type: "tick", now: hot.now + 30_000 });
+    expect(cool.phase).toMatchObject({ entry: { step: "typing", refusal: null } });
+    expect(wants(then(cool, { type: "submit", code })).redeem).not.toBeNull();
+  });
+
+  test("works out a proof silently and sends the same code with it", () => {
+    const asked = then(
+      atDoor,
+      { type: "submit", code },
+      { type: "challenge", challenge: { challenge: "c", bits: 18 } },
+    );
+    expect(wants(asked).prove).toEqual({ challenge: "c", bits: 18 });
+    expect(wants(then(asked, { type: "proved", nonce: "42" })).redeem).toEqual({
+      code,
+      proof: { challenge: "c", nonce: "42" },
+    });
+  });
+
+  test("does not work for ever for a server that keeps asking, nor for an absurd proof", () => {
+    let state = then(atDoor, { type: "submit", code });
+    for (let i = 0; i < 3; i += 1) {
+      state = then(
+        state,
+        { type: "challenge", challenge: { challenge: `c${i}`, bits: 18 } },
+        { type: "proved", nonce: "1" },
+      );
+    }
+    state = then(state, { type: "challenge", challenge: { challenge: "c4", bits: 18 } });
+    expect(state.phase).toMatchObject({ entry: { step: "retrying", trouble: "busy" } });
+    const absurd = then(
+      atDoor,
+      { type: "submit", code },
+      { type: "challenge", challenge: { challenge: "c", bits: 60 } },
+    );
+    expect(absurd.phase).toMatchObject({ entry: { step: "retrying" } });
+  });
+
+  test("tries again by itself when the server is busy", () => {
+    const busy = then(
+      atDoor,
+      { type: "submit", code },
+      { type: "submit_failed", trouble: "busy", waitMs: 5_000 },
+    );
+    expect(wants(busy).redeem).toBeNull();
+    expect(wants(then(busy, { type: "tick", now: busy.now + 5_000 })).redeem).toEqual({ code, proof: null });
+  });
+
+  test("an event that does not exist says so", () => {
+    expect(scene(after({ type: "missing" }))).toBe("missing");
+  });
+
+  test("a server that cannot be reached at the start is a lost connection, not an error", () => {
+    const lost = after({ type: "trouble", trouble: "network" });
+    expect(scene(lost)).toBe("lost");
+    expect(wants(lost).whoami).toBe(true);
+    expect(scene(after({ type: "trouble", trouble: "busy" }))).toBe("busy");
+  });
+});
+
+describe("inside", () => {
+  test("an event that has not started waits and starts by itself", () => {
+    const early = inside("idle");
+    expect(scene(early)).toBe("waiting");
+    expect(wants(early).media).toBeNull();
+    const started = then(early, { type: "broadcast", broadcast: "live" });
+    expect(scene(started)).toBe("starting");
+    expect(wants(started).media).toBe(session.hls);
+    expect(scene(then(started, media("playing")))).toBe("live");
+  });
+
+  test("keeps the screen awake only while the picture moves", () => {
+    expect(wants(watching).awake).toBe(true);
+    expect(wants(then(watching, media("paused"))).awake).toBe(false);
+  });
+
+  test("a broadcaster who steps away is spoken of when the picture stands, and never stops the player", () => {
+    const away = then(watching, { type: "broadcast", broadcast: "away" });
+    expect(scene(away)).toBe("live");
+    const held = then(away, media("waiting"));
+    expect(scene(held)).toBe("away");
+    expect(wants(held).media).toBe(session.hls);
+    expect(scene(then(held, { type: "broadcast", broadcast: "live" }, media("playing")))).toBe("live");
+  });
+
+  test("the end is shown when the rest has been played", () => {
+    const ending = then(watching, { type: "broadcast", broadcast: "ended" });
+    expect(scene(ending)).toBe("live");
+    expect(wants(ending).media).toBe(session.hls);
+    const over = then(ending, media("finished"));
+    expect(scene(over)).toBe("ended");
+    expect(wants(over).media).toBeNull();
+  });
+
+  test("a rest that never comes is given up", () => {
+    const stuck = then(watching, { type: "broadcast", broadcast: "ended" }, media("waiting"));
+    expect(scene(then(stuck, { type: "tick", now: stuck.now + END_GRACE_MS }))).toBe("ended");
+  });
+
+  test("who comes after the end sees the end, and a new broadcast starts by itself", () => {
+    const late = inside("ended");
+    expect(scene(late)).toBe("ended");
+    expect(wants(late).media).toBeNull();
+    expect(wants(then(late, { type: "broadcast", broadcast: "live" })).media).toBe(session.hls);
+  });
+
+  test("a lost feed is not mentioned while the picture moves", () => {
+    const state = then(watching, { type: "feed_lost" }, { type: "tick", now: watching.now + 60_000 });
+    expect(scene(state)).toBe("live");
+  });
+
+  test("a lost feed is mentioned after its grace when nothing moves, and forgotten when it is back", () => {
+    const lost = then(inside("idle"), { type: "feed_lost" });
+    expect(scene(then(lost, { type: "tick", now: lost.now + FEED_GRACE_MS - 1 }))).toBe("waiting");
+    const told = then(lost, { type: "tick", now: lost.now + FEED_GRACE_MS });
+    expect(scene(told)).toBe("lost");
+    expect(scene(then(told, { type: "feed_open" }))).toBe("waiting");
+  });
+
+  test("media trouble is mentioned when the picture has stood for a moment", () => {
+    const stalled = then(watching, media("waiting", "network"));
+    expect(scene(stalled)).toBe("live");
+    expect(scene(then(stalled, { type: "tick", now: stalled.now + STALL_GRACE_MS }))).toBe("lost");
+    const busy = then(watching, media("waiting", "busy"), {
+      type: "tick",
+      now: watching.now + STALL_GRACE_MS,
+    });
+    expect(scene(busy)).toBe("busy");
+  });
+
+  test("a refusal of the media asks the server before it says anything", () => {
+    const doubt = then(watching, { type: "media_refused" });
+    expect(scene(doubt)).toBe("live");
+    expect(wants(doubt).whoami).toBe(true);
+    expect(scene(then(doubt, { type: "no_session" }))).toBe("out");
+    const fine = then(doubt, enter("live"));
+    expect(wants(fine).whoami).toBe(false);
+    expect(scene(fine)).toBe("live");
+  });
+
+  test.each(["revoked", "ended", "expired", "replaced"] as const)(
+    "access that is %s ends everything",
+    (reason) => {
+      const state = then(watching, { type: "bye", reason });
+      expect(scene(state)).toBe("out");
+      expect(state.phase).toEqual({ name: "out", reason });
+      expect(wants(state)).toMatchObject({ media: null, feed: null, awake: false });
+    },
+  );
+
+  test("a server that stops for a moment ends nothing", () => {
+    expect(scene(then(watching, { type: "bye", reason: "stopping" }))).toBe("live");
+  });
+
+  test("who is out can enter another code", () => {
+    expect(scene(then(watching, { type: "bye", reason: "expired" }, { type: "again" }))).toBe("code");
+  });
+
+  test("late news about a session that is over changes nothing", () => {
+    const gone = then(watching, { type: "leave" });
+    expect(
+      scene(
+        then(gone, media("playing"), { type: "broadcast", broadcast: "live" }, { type: "media_refused" }),
+      ),
+    ).toBe("out");
+  });
+});
