@@ -1,0 +1,172 @@
+//! Getting in: invitations and sessions through the public API, before anything is measured.
+//!
+//! Each viewer gets a code of its own (made here, or read from a file) and redeems it, as a person would. How long
+//! that takes is reported apart from the playing.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::http::{Answer, Connection, Scratch, Url};
+
+/// Requests under way at a time.
+const PARALLEL: usize = 8;
+/// A request that takes longer is an error.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Attempts when the server says "too many" or is not reachable for a moment.
+const ATTEMPTS: usize = 4;
+/// The longest `Retry-After` that is obeyed.
+const PATIENCE_S: u64 = 60;
+
+/// What is needed to make sessions.
+pub struct Door {
+    /// Base URL of the API, such as `http://127.0.0.1:8080`.
+    pub api: Url,
+    /// Token of an organiser; needed to make invitations.
+    pub token: Option<String>,
+    /// Event the sessions are for.
+    pub event: String,
+}
+
+/// The sessions that were made.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// One playlist URL per viewer.
+    pub urls: Vec<Url>,
+    /// Invitations made here, to be removed afterwards.
+    pub invitations: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// Makes `count` sessions, from the given codes or from new invitations. Runs on a `LocalSet`.
+///
+/// # Errors
+///
+/// The first problem, as a sentence; a load test with half of its viewers would only mislead.
+pub async fn make(door: Rc<Door>, codes: Vec<String>, count: usize) -> Result<Made, String> {
+    let began = Instant::now();
+    if !codes.is_empty() && codes.len() < count {
+        return Err(format!("{} codes are not enough for {count} viewers", codes.len()));
+    }
+    if codes.is_empty() && door.token.is_none() {
+        return Err("making invitations needs --api-token; or give codes with --codes FILE".to_owned());
+    }
+    let address = door.api.resolve().await?;
+    let scratch = Scratch::new();
+    let next = Rc::new(Cell::new(0usize));
+    let made = Rc::new(RefCell::new(Made::default()));
+    made.borrow_mut().urls.reserve(count);
+    let codes = Rc::new(codes);
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..PARALLEL.min(count) {
+        let (door, next, made, codes) = (Rc::clone(&door), Rc::clone(&next), Rc::clone(&made), Rc::clone(&codes));
+        let mut connection = Connection::new(address, scratch.clone());
+        workers.spawn_local(async move {
+            loop {
+                let number = next.get();
+                if number >= count {
+                    return Ok(());
+                }
+                next.set(number + 1);
+                let code = match codes.get(number) {
+                    Some(code) => code.clone(),
+                    None => {
+                        let (invitation, code) = invite(&door, &mut connection, number).await?;
+                        made.borrow_mut().invitations.push(invitation);
+                        code
+                    }
+                };
+                let url = redeem(&door, &mut connection, &code).await?;
+                made.borrow_mut().urls.push(url);
+            }
+        });
+    }
+    let mut outcome: Result<(), String> = Ok(());
+    while let Some(worker) = workers.join_next().await {
+        let result = worker.unwrap_or_else(|error| Err(format!("a worker broke: {error}")));
+        if outcome.is_ok() {
+            outcome = result;
+        }
+    }
+    let mut made = made.take();
+    if let Err(problem) = outcome {
+        remove(&door, std::mem::take(&mut made.invitations)).await;
+        return Err(problem);
+    }
+    made.seconds = began.elapsed().as_secs_f64();
+    Ok(made)
+}
+
+/// Removes invitations made by [`make`]; what cannot be removed is left.
+pub async fn remove(door: &Door, invitations: Vec<String>) {
+    let Ok(address) = door.api.resolve().await else { return };
+    let mut connection = Connection::new(address, Scratch::new());
+    for invitation in invitations {
+        let Ok(url) = door.api.join(&format!("/api/v1/events/{}/invitations/{invitation}", door.event)) else { return };
+        if call(&mut connection, "DELETE", &url, door.token.as_deref(), None).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn invite(door: &Door, connection: &mut Connection, number: usize) -> Result<(String, String), String> {
+    let url = door.api.join(&format!("/api/v1/events/{}/invitations", door.event))?;
+    let body = json!({ "name": format!("Load {:05}", number + 1) }).to_string();
+    let answer = call(connection, "POST", &url, door.token.as_deref(), Some(&body)).await?;
+    match (text(&answer, "/id"), text(&answer, "/code")) {
+        (Some(id), Some(code)) => Ok((id, code)),
+        _ => Err(format!("{}: an invitation without id or code", url.path)),
+    }
+}
+
+async fn redeem(door: &Door, connection: &mut Connection, code: &str) -> Result<Url, String> {
+    let url = door.api.join(&format!("/api/v1/events/{}/sessions", door.event))?;
+    let body = json!({ "code": code }).to_string();
+    let answer = call(connection, "POST", &url, None, Some(&body)).await?;
+    let hls = text(&answer, "/playback/hls").ok_or_else(|| format!("{}: a session without playback.hls", url.path))?;
+    Url::parse(&hls)
+}
+
+fn text(value: &Value, pointer: &str) -> Option<String> {
+    value.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+async fn call(
+    connection: &mut Connection,
+    method: &str,
+    url: &Url,
+    bearer: Option<&str>,
+    body: Option<&str>,
+) -> Result<Value, String> {
+    let mut attempt = 1;
+    loop {
+        let sent = tokio::time::timeout(TIMEOUT, connection.send_json(method, url, bearer, body)).await;
+        let (pause_s, problem) = match sent {
+            Ok(Ok(Answer { status: 200..=299, .. })) => {
+                return Ok(serde_json::from_slice(&connection.body).unwrap_or(Value::Null));
+            }
+            Ok(Ok(answer @ Answer { status: 429 | 503, .. })) => {
+                (answer.retry_after_s.unwrap_or(1).min(PATIENCE_S), refusal(&answer, &connection.body))
+            }
+            Ok(Ok(answer)) => return Err(format!("{method} {}: {}", url.path, refusal(&answer, &connection.body))),
+            Ok(Err(failure)) => (1, format!("{failure:?} at {}", url.authority)),
+            Err(_) => (1, "no answer in 30 s".to_owned()),
+        };
+        if attempt == ATTEMPTS {
+            return Err(format!("{method} {}: {problem}", url.path));
+        }
+        attempt += 1;
+        tokio::time::sleep(Duration::from_secs(pause_s)).await;
+    }
+}
+
+/// The server's own words, if it explains itself by RFC 9457.
+fn refusal(answer: &Answer, body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let words = text(&problem, "/detail").or_else(|| text(&problem, "/title")).unwrap_or_default();
+    let code = text(&problem, "/code").map(|code| format!(" ({code})")).unwrap_or_default();
+    format!("status {}{code} {words}", answer.status).trim_end().to_owned()
+}
