@@ -11,12 +11,14 @@
 mod value;
 
 pub mod api_tokens;
+pub mod broadcasts;
 pub mod events;
 pub mod facts;
 pub mod invitations;
 pub mod sessions;
 pub mod settings;
 pub mod stream_keys;
+pub mod streams;
 pub mod users;
 
 #[cfg(test)]

@@ -1,0 +1,112 @@
+//! Broadcasts: each run of a stream from going live to its end.
+
+use std::time::Duration;
+
+use stagedoor_domain::Time;
+use stagedoor_domain::event::Latency;
+use stagedoor_domain::id::{BroadcastId, EventId, StreamId};
+use stagedoor_domain::stream::State;
+
+use super::{Db, DbError, Tx};
+
+/// The latest broadcast of a stream, with what its event says about packaging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// Which one.
+    pub broadcast: BroadcastId,
+    /// On which stream.
+    pub stream: StreamId,
+    /// Of which event.
+    pub event: EventId,
+    /// When it ended; absent while it may go on.
+    pub ended_at: Option<Time>,
+    /// How it is packaged.
+    pub latency: Latency,
+    /// How far back viewers may go.
+    pub dvr_window: Duration,
+    /// How long viewers hold while the publisher is away.
+    pub reconnect_window: Duration,
+}
+
+/// Adds a broadcast that has just begun.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn insert(tx: &mut Tx, broadcast: BroadcastId, stream: StreamId, at: Time) -> Result<(), DbError> {
+    let sql = "INSERT INTO broadcasts (id, stream_id, state, started_at) VALUES ($1, $2, 'live', $3)";
+    tx.execute(sql, [broadcast.into(), stream.into(), at.into()]).await.map(|_| ())
+}
+
+/// Writes down that a broadcast has entered `state`.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn enter(tx: &mut Tx, broadcast: BroadcastId, state: State, at: Time) -> Result<(), DbError> {
+    let sql = "UPDATE broadcasts SET state = $2, away_at = $3, ended_at = $4 WHERE id = $1";
+    let away_at = matches!(state, State::Away { .. }).then_some(at);
+    let ended_at = (state == State::Ended).then_some(at);
+    tx.execute(sql, [broadcast.into(), state.as_str().into(), away_at.into(), ended_at.into()]).await.map(|_| ())
+}
+
+/// The latest broadcast of each stream that ever had one.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn latest(db: &Db) -> Result<Vec<Latest>, DbError> {
+    let sql = "SELECT b.id AS broadcast, s.id AS stream, e.id AS event, b.ended_at, \
+        e.latency, e.dvr_window_ms, e.reconnect_window_ms \
+        FROM streams s JOIN events e ON e.id = s.event_id \
+        JOIN broadcasts b ON b.id = (SELECT MAX(id) FROM broadcasts WHERE stream_id = s.id)";
+    db.all(sql, [])
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Latest {
+                broadcast: row.parse("broadcast")?,
+                stream: row.parse("stream")?,
+                event: row.parse("event")?,
+                ended_at: row.time_maybe("ended_at")?,
+                latency: row.known("latency", Latency::from_name)?,
+                dvr_window: row.duration("dvr_window_ms")?,
+                reconnect_window: row.duration("reconnect_window_ms")?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{both, sample};
+    use super::*;
+
+    #[tokio::test]
+    async fn the_latest_broadcast_of_a_stream_is_found_and_its_end_is_known() {
+        both(async |db| {
+            let stream = sample::event(&db).await.stream;
+            assert_eq!(latest(&db).await.unwrap(), []);
+            let id = |number| BroadcastId::new(uuid::Uuid::from_u128(number));
+            let mut tx = db.write().await.unwrap();
+            insert(&mut tx, id(1), stream, Time::from_millis(10)).await.unwrap();
+            enter(&mut tx, id(1), State::Ended, Time::from_millis(20)).await.unwrap();
+            insert(&mut tx, id(2), stream, Time::from_millis(30)).await.unwrap();
+            tx.commit().await.unwrap();
+            let found = latest(&db).await.unwrap();
+            assert_eq!(found.len(), 1);
+            assert_eq!((found[0].broadcast, found[0].ended_at), (id(2), None));
+
+            let mut tx = db.write().await.unwrap();
+            enter(&mut tx, id(2), State::Away { until: Duration::ZERO }, Time::from_millis(40)).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(latest(&db).await.unwrap()[0].ended_at, None);
+
+            let mut tx = db.write().await.unwrap();
+            enter(&mut tx, id(2), State::Ended, Time::from_millis(50)).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(latest(&db).await.unwrap()[0].ended_at, Some(Time::from_millis(50)));
+        })
+        .await;
+    }
+}
