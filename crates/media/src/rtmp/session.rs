@@ -527,28 +527,34 @@ impl Session {
                 .iter()
                 .any(|name| member(name).is_some()),
         };
-        if self.connection.app.contains("authmod=") || self.connection.tc_url.contains("authmod=") {
-            // librtmp logs a description only when it contains the name of the mode.
-            let description = "This server knows no user name and password (authmod=adobe). Switch authentication off \
-                               in the encoder: the stream key is enough.";
-            self.send_connect_answer("_error", command.transaction, "NetConnection.Connect.Rejected", description, 0.0);
-            self.state = State::Closing;
-            return Ok(());
-        }
-        let encoding = member("objectEncoding").and_then(Value::as_number).unwrap_or(0.0);
-        self.state = State::Publish;
+        // Before any answer, also a refusal: the answer is written in chunks of this size.
         self.send_control(message::WINDOW_ACK_SIZE, &WINDOW_BYTES.to_be_bytes());
         let mut bandwidth = WINDOW_BYTES.to_be_bytes().to_vec();
         bandwidth.push(2); // "dynamic": as strict as the last one, or not at all
         self.send_control(message::SET_PEER_BANDWIDTH, &bandwidth);
         self.send_control(message::SET_CHUNK_SIZE, &(CHUNK_SIZE_OUT as u32).to_be_bytes());
-        self.send_connect_answer(
-            "_result",
-            command.transaction,
-            "NetConnection.Connect.Success",
-            "Connected.",
-            encoding,
-        );
+        let answer = amf0::Writer::new();
+        if self.connection.app.contains("authmod=") || self.connection.tc_url.contains("authmod=") {
+            // librtmp logs a description only when it contains the name of the mode; ffmpeg looks for it in the first
+            // object, so nothing may stand before it.
+            let description = "This server knows no user name and password (authmod=adobe). Switch authentication off \
+                               in the encoder: the stream key is enough.";
+            let answer = answer.string("_error").number(command.transaction).null();
+            self.send_command(0, status(answer, "error", "NetConnection.Connect.Rejected", description));
+            self.state = State::Closing;
+            return Ok(());
+        }
+        let mut answer = answer.string("_result").number(command.transaction).object();
+        answer = answer.name("fmsVer").string("FMS/3,0,1,123").name("capabilities").number(31.0);
+        if self.connection.enhanced {
+            answer = enhanced_capabilities(answer);
+        }
+        let encoding = member("objectEncoding").and_then(Value::as_number).unwrap_or(0.0);
+        answer =
+            answer.end().object().name("level").string("status").name("code").string("NetConnection.Connect.Success");
+        answer = answer.name("description").string("Connected.").name("objectEncoding").number(encoding).end();
+        self.send_command(0, answer);
+        self.state = State::Publish;
         Ok(())
     }
 
@@ -637,25 +643,6 @@ impl Session {
             self.send_status(stream, "onStatus", "error", code, description);
         }
         self.state = State::Closing;
-    }
-
-    fn send_connect_answer(
-        &mut self,
-        name: &str,
-        transaction: f64,
-        code: &str,
-        description: &str,
-        object_encoding: f64,
-    ) {
-        let mut writer = amf0::Writer::new().string(name).number(transaction).object();
-        writer = writer.name("fmsVer").string("FMS/3,0,1,123").name("capabilities").number(31.0);
-        if self.connection.enhanced {
-            writer = enhanced_capabilities(writer);
-        }
-        let level = if name == "_error" { "error" } else { "status" };
-        writer = writer.end().object().name("level").string(level).name("code").string(code);
-        writer = writer.name("description").string(description).name("objectEncoding").number(object_encoding).end();
-        self.send_command(0, writer);
     }
 
     fn send_result(&mut self, transaction: f64, number: Option<f64>) {

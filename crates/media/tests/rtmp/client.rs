@@ -140,12 +140,15 @@ impl Server {
     /// The messages sent after the handshake.
     pub fn messages(&self) -> Vec<Message> {
         let mut reader = chunk::Reader::new(chunk::Limits { message_bytes_max: 1 << 20, streams_max: 64 });
-        reader.set_chunk_size(4_096).unwrap();
         let mut rest = &self.sent[1 + 2 * RANDOM_BYTES..];
         let mut messages = Vec::new();
         while let Some(message) = reader.read(&mut rest).unwrap() {
+            if message.kind == 1 {
+                reader.set_chunk_size(u32::from_be_bytes(message.payload[..].try_into().unwrap())).unwrap();
+            }
             messages.push(message);
         }
+        assert!(rest.is_empty() && reader.unfinished_bytes() == 0, "an encoder reads every answer to its end");
         messages
     }
 
