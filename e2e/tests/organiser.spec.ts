@@ -28,9 +28,7 @@ test("from signing in to seeing a viewer appear, without a reload", async ({
   await viewer.watch();
   await viewer.sees("live");
 
-  const watching = organiser.page
-    .getByRole("region", { name: /Who is watching/ })
-    .or(organiser.page.locator("section", { hasText: "Who is watching" }));
+  const watching = organiser.page.getByRole("region", { name: "Who is watching" });
   await expect(watching.getByText("Grace Hopper").first()).toBeVisible();
   await elsewhere.close();
   expect(loads, "the page was never reloaded").toBe(0);
