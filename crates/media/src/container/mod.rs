@@ -1,3 +1,4 @@
 //! Frames in and out of containers.
 
 pub mod flv;
+pub mod mp4;
