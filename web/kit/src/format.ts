@@ -50,17 +50,12 @@ export function clock(ms: number): string {
 
 /** A moment with its day when that is not today: `20:30`, `Sat 22 Nov, 20:30`. `zone` for tests. */
 export function moment(locale: string, at: Date, now: Date, zone?: string): string {
-  const time: Intl.DateTimeFormatOptions = { hour: "numeric", minute: "2-digit" };
   const where: Intl.DateTimeFormatOptions = zone === undefined ? {} : { timeZone: zone };
+  const time = new Intl.DateTimeFormat(locale, { timeStyle: "short", ...where }).format(at);
   const day = (date: Date) => new Intl.DateTimeFormat("en-CA", where).format(date);
-  if (day(at) === day(now)) return new Intl.DateTimeFormat(locale, { ...time, ...where }).format(at);
-  return new Intl.DateTimeFormat(locale, {
-    weekday: "short",
-    day: "numeric",
-    month: "short",
-    ...time,
-    ...where,
-  }).format(at);
+  if (day(at) === day(now)) return time;
+  const date: Intl.DateTimeFormatOptions = { weekday: "short", day: "numeric", month: "short" };
+  return `${new Intl.DateTimeFormat(locale, { ...date, ...where }).format(at)}, ${time}`;
 }
 
 /** The reader's zone as they would name it: `GMT+1`, `CET`. */

@@ -366,10 +366,13 @@ export class Engine {
     if (!this.#userPaused) this.play();
   }
 
-  /** Loading stopped for good: take it up where it was, every third time from nothing. */
+  /**
+   * Loading stopped for good: take it up where it was. Now and then from nothing, but late while there is a picture
+   * to hold, because a new beginning is black.
+   */
   #revive(): void {
     const hls = this.#hls;
-    if (hls === null || this.#backoff.tries % 3 === 0) {
+    if (hls === null || this.#backoff.tries % (this.#started ? 8 : 3) === 0) {
       this.#rebuild();
     } else if (hls.levels.length === 0) {
       hls.loadSource(this.src);

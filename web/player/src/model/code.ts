@@ -1,5 +1,5 @@
 /**
- * An access code as people type, paste and read it: twelve letters and figures, shown in three groups of four.
+ * An access code as people type, paste and read it: twelve letters and digits, shown in three groups of four.
  * Which letters exist is the server's business; here spacing, case and dashes are forgiven.
  */
 

@@ -51,7 +51,7 @@ export class Page {
     autocorrect: "off",
     spellcheck: "false",
     enterkeyhint: "go",
-    placeholder: "ABCD-EFGH-JKLM",
+    placeholder: "XXXX-XXXX-XXXX",
     "aria-describedby": "code-hint code-error",
   });
   readonly #hint = el("p", { id: "code-hint", class: "hint" });
@@ -67,7 +67,7 @@ export class Page {
   readonly #playing = el("h1");
   readonly #status = el("span", { class: "status" });
   readonly #guest = el("span", { class: "muted small" });
-  readonly #leave = el("button", { type: "button", class: "button quiet" });
+  readonly #leave = el("button", { type: "button", class: "button quiet", hidden: "" });
 
   #scene: Scene | null = null;
 
@@ -119,12 +119,11 @@ export class Page {
           this.#playing,
           el("div", { class: "cluster" }, this.#status, this.#guest),
         ),
-        this.#leave,
       ),
     );
     this.#main.append(this.#house, this.#hall);
     const brand = el("span", { class: "brand" }, brandMark(), "Stagedoor");
-    document.body.append(el("header", { class: "top" }, brand), this.#main, this.#announcer);
+    document.body.append(el("header", { class: "top" }, brand, this.#leave), this.#main, this.#announcer);
 
     groupWhileTyping(this.#input, scope, () => events.edit());
     scope.listen(this.#form, "submit", (event) => {
@@ -158,6 +157,7 @@ export class Page {
     setAttribute(this.#main, "data-broadcast", state.phase.name === "in" ? state.broadcast : null);
     show(this.#house, !hall);
     show(this.#hall, hall);
+    show(this.#leave, state.phase.name === "in");
     setText(this.#title, title);
     setText(this.#playing, title);
     const heading = t(`scene.${now}`);
@@ -207,6 +207,8 @@ export class Page {
     setAttribute(this.#error, "role", form.step === "retrying" || cooling ? null : "alert");
     setText(this.#error, error);
     show(this.#error, error !== "");
+    // What is wrong takes the place of how it is right: on a small phone the button stays in sight.
+    show(this.#hint, error === "");
     const wrong = form.step === "typing" && form.refusal !== null && !cooling;
     setAttribute(this.#input, "aria-invalid", wrong ? "true" : null);
   }
@@ -238,10 +240,12 @@ export class Page {
     setAttribute(this.player, "holding", state.broadcast === "away" ? "" : null);
 
     const { broadcast } = state;
-    const past = broadcast !== "ended" && now === "live" && this.player.behindMs > 0;
-    const status = broadcast === "away" ? "away" : broadcast === "ended" ? "ended" : past ? "past" : now;
+    const past = now === "live" && this.player.behindMs > 0;
+    const status = past && broadcast !== "ended" ? "past" : broadcast;
+    // Trouble on our side says nothing about the broadcast.
+    show(this.#status, now !== "lost" && now !== "busy" && status !== "idle");
     setAttribute(this.#status, "data-state", status);
-    setText(this.#status, words.t(`scene.${status}`));
+    if (status !== "idle") setText(this.#status, words.t(`status.${status}`));
     const name = state.phase.name === "in" ? state.phase.session.name : "";
     setText(this.#guest, name === "" ? "" : words.t("programme.guest", { name }));
   }

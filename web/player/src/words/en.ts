@@ -6,16 +6,16 @@ export const en = {
   "door.lead": "Enter the code from your invitation.",
   "door.lead_live": "It is live now. Enter the code from your invitation.",
   "code.label": "Access code",
-  "code.hint": "12 letters and figures. Spaces and dashes do not matter.",
+  "code.hint": "12 letters and digits.",
   "code.watch": "Watch",
   "code.checking": "Opening the door…",
-  "refusal.code_short": "A code has 12 letters and figures. This one is not complete yet.",
+  "refusal.code_short": "A code has 12 letters and digits. This one is not complete yet.",
   "refusal.code_invalid":
-    "This code does not open this event. Compare it with your invitation, letter by letter, or ask the organiser for a new one.",
+    "This code does not open this event. Compare it with your invitation, or ask the organiser for a new one.",
   "refusal.code_in_use":
-    "This code is being used on another device right now. Close the page there and try again. If that was not you, ask the organiser for a new code.",
+    "This code is watching on another device. Close the page there and try again, or ask the organiser for a new code.",
   "refusal.access_ended": "This code is no longer valid. Ask the organiser for a new one.",
-  "refusal.too_many_attempts": "That was tried too often. You can try again in {time}.",
+  "refusal.too_many_attempts": "Too many tries, perhaps not only yours. You can go on in {time}.",
   "refusal.unknown": "That did not work, and it is not your fault. Please try again.",
   "retry.network": "No connection. Trying again by itself in {time}.",
   "retry.busy": "The server is very busy. Trying again by itself in {time}.",
@@ -33,7 +33,6 @@ export const en = {
   "scene.starting": "Starting",
   "starting.lead": "The picture is on its way.",
   "scene.live": "Live",
-  "scene.past": "Earlier",
   "scene.away": "Back in a moment",
   "away.lead": "The broadcaster lost the connection. It goes on by itself.",
   "scene.ended": "The event is over",
@@ -53,6 +52,10 @@ export const en = {
   "out.again": "Enter code",
 
   // Beside the picture
+  "status.live": "Live",
+  "status.past": "Earlier",
+  "status.away": "Paused",
+  "status.ended": "Over",
   "programme.guest": "Watching as {name}",
   "programme.leave": "Leave",
 

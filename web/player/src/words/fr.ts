@@ -7,16 +7,17 @@ export const fr: Translation<typeof en> = {
   "door.lead": "Saisissez le code de votre invitation.",
   "door.lead_live": "C’est en direct. Saisissez le code de votre invitation.",
   "code.label": "Code d’accès",
-  "code.hint": "12 lettres et chiffres. Espaces et tirets n’ont pas d’importance.",
+  "code.hint": "12 lettres et chiffres.",
   "code.watch": "Regarder",
   "code.checking": "On vous ouvre…",
   "refusal.code_short": "Un code compte 12 lettres et chiffres. Celui-ci n’est pas encore complet.",
   "refusal.code_invalid":
-    "Ce code n’ouvre pas cet évènement. Comparez-le à votre invitation, lettre par lettre, ou demandez-en un nouveau à l’organisateur.",
+    "Ce code n’ouvre pas cet évènement. Comparez-le à votre invitation, ou demandez-en un nouveau à l’organisateur.",
   "refusal.code_in_use":
-    "Ce code sert en ce moment sur un autre appareil. Fermez la page là-bas et réessayez. Si ce n’était pas vous, demandez un nouveau code à l’organisateur.",
+    "Ce code regarde déjà sur un autre appareil. Fermez la page là-bas et réessayez, ou demandez un nouveau code à l’organisateur.",
   "refusal.access_ended": "Ce code n’est plus valable. Demandez-en un nouveau à l’organisateur.",
-  "refusal.too_many_attempts": "Trop d’essais. Vous pourrez réessayer dans {time}.",
+  "refusal.too_many_attempts":
+    "Trop d’essais, peut-être pas seulement les vôtres. Vous pourrez continuer dans {time}.",
   "refusal.unknown": "Cela n’a pas marché, et ce n’est pas votre faute. Veuillez réessayer.",
   "retry.network": "Pas de connexion. Nouvel essai automatique dans {time}.",
   "retry.busy": "Le serveur est très sollicité. Nouvel essai automatique dans {time}.",
@@ -33,7 +34,6 @@ export const fr: Translation<typeof en> = {
   "scene.starting": "Ça commence",
   "starting.lead": "L’image arrive.",
   "scene.live": "En direct",
-  "scene.past": "Plus tôt",
   "scene.away": "De retour dans un instant",
   "away.lead": "La régie a perdu la connexion. Cela reprend tout seul.",
   "scene.ended": "L’évènement est terminé",
@@ -52,6 +52,10 @@ export const fr: Translation<typeof en> = {
   "out.unknown": "Cette visite est terminée. Saisissez votre code pour revenir.",
   "out.again": "Saisir le code",
 
+  "status.live": "En direct",
+  "status.past": "Plus tôt",
+  "status.away": "En pause",
+  "status.ended": "Terminé",
   "programme.guest": "Vous regardez en tant que {name}",
   "programme.leave": "Sortir",
 
