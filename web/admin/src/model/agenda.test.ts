@@ -7,7 +7,7 @@ const idle = aStream({ state: "idle" });
 const names = (entries: { event: { title: string } }[]) => entries.map(({ event }) => event.title);
 
 describe("the agenda", () => {
-  it("puts what is on air apart, the latest begun first", () => {
+  it("puts what is on air apart, live before away", () => {
     const { onAir, rest } = agenda(
       [
         anEvent({ id: "a", title: "old", stream: aStream({ since: "2026-11-20T17:00:00.000Z" }) }),
@@ -21,7 +21,7 @@ describe("the agenda", () => {
       new Map(),
       now,
     );
-    expect(names(onAir)).toEqual(["away", "old"]);
+    expect(names(onAir)).toEqual(["old", "away"]);
     expect(names(rest)).toEqual(["idle"]);
   });
 

@@ -8,7 +8,7 @@ export interface Entry {
 }
 
 export interface Agenda {
-  /** Live or held for their encoder: what needs eyes now. */
+  /** Live, then held for their encoder; the latest first. */
   readonly onAir: Entry[];
   /** Everything else: what comes next first, then what has no time, then what is over. */
   readonly rest: Entry[];
@@ -27,7 +27,13 @@ export function agenda(events: readonly Event[], live: ReadonlyMap<string, Live>
       ? { event, stream: room.stream, watching: room.watching }
       : { event, stream: event.stream, watching: event.watching };
   });
-  const onAir = entries.filter(isOnAir).sort((a, b) => b.stream.since.localeCompare(a.stream.since));
+  const onAir = entries
+    .filter(isOnAir)
+    .sort(
+      (a, b) =>
+        Number(b.stream.state === "live") - Number(a.stream.state === "live") ||
+        b.stream.since.localeCompare(a.stream.since),
+    );
   const rest = entries.filter((entry) => !isOnAir(entry)).sort((a, b) => compare(a, b, now));
   return { onAir, rest };
 }

@@ -11,24 +11,28 @@ describe("the little line", () => {
   });
 
   it("puts the newest on the right and holds its value to the edge", () => {
-    const { line, area } = draw([at(60_000, 10), at(30_000, 10)]);
-    expect(line).toBe("M60 3.7L90 3.7L120 3.7");
+    const { line, area } = draw([at(10_000, 10), at(5_000, 10)]);
+    expect(line).toBe("M60 3.7H90V3.7H120");
     expect(area).toBe(`${line}V32H60Z`);
+  });
+
+  it("fills its width with what is known", () => {
+    expect(draw([at(60_000, 10), at(30_000, 10)]).line).toBe("M0 3.7H60V3.7H120");
   });
 
   it("starts at zero, so that half is half as high", () => {
     const { line } = draw([at(60_000, 10), at(0, 5)]);
-    const [high, half] = [...line.matchAll(/ ([\d.]+)/g)].map((match) => 31 - Number(match[1]));
+    const [high, half] = [...line.matchAll(/[ V]([\d.]+)/g)].map((match) => 31 - Number(match[1]));
     expect((half ?? 0) / (high ?? 1)).toBeCloseTo(0.5, 1);
   });
 
   it("lies flat on the floor when everything is zero", () => {
-    expect(draw([at(60_000, 0), at(0, 0)]).line).toBe("M60 31L120 31L120 31");
+    expect(draw([at(60_000, 0), at(0, 0)]).line).toBe("M0 31H120V31H120");
   });
 
   it("leaves out what is older than its span but keeps the value that still held", () => {
     const { line } = draw([at(400_000, 99), at(200_000, 10), at(60_000, 10)]);
     expect(line.startsWith("M0 ")).toBe(true);
-    expect(line.match(/L/g)).toHaveLength(2);
+    expect(line.match(/V/g)).toHaveLength(1);
   });
 });

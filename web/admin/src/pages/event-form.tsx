@@ -99,7 +99,7 @@ export function EventForm({
         value={draft.latency}
         onChange={(value) => setDraft({ ...draft, latency: value as Draft["latency"] })}
       >
-        <Label>{t("form.latency")}</Label>
+        <Label className="label">{t("form.latency")}</Label>
         <div className="choices">
           {LATENCIES.map((latency) => (
             <Radio key={latency} value={latency} className="choice">
@@ -164,7 +164,7 @@ function Spans({ label, hint, value, options, onChange }: SpansProps) {
       value={String(value)}
       onChange={(chosen) => onChange(Number(chosen))}
     >
-      <Label>{label}</Label>
+      <Label className="label">{label}</Label>
       <div className="segments">
         {options.map((ms) => (
           <Radio key={ms} value={String(ms)} className="segment">

@@ -89,7 +89,9 @@ function OnAir({ entry: { event, stream, watching }, now }: { entry: Entry; now:
       <div className="cluster spread">
         <Status state={stream.state} />
         <span className="muted small tabular">
-          {t("events.live_for", { time: say.clock(now - Date.parse(stream.since)) })}
+          {t(stream.state === "live" ? "events.live_for" : "events.away_for", {
+            time: say.clock(now - Date.parse(stream.since)),
+          })}
         </span>
       </div>
       <Link to="/events/$event" params={{ event: event.id }} className="cover-link on-air-title">

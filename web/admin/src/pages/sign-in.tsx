@@ -81,7 +81,7 @@ export function SignInPage() {
           )}
         </div>
         {blockedUntil !== null && <Throttled until={blockedUntil} over={() => setBlockedUntil(null)} />}
-        <Form className="stack" onSubmit={submit}>
+        <Form className="stack" onSubmit={submit} validationBehavior="aria">
           <TextField name="username" className="field" autoComplete="username" isInvalid={wrong}>
             <Label>{t("sign_in.username")}</Label>
             <Input className="input" autoFocus autoCapitalize="none" spellCheck="false" />

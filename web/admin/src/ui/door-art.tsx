@@ -42,18 +42,19 @@ export function DoorArt() {
       <rect x="225" y="172" width="220" height="58" rx="8" fill="#0b1114" stroke="#33434a" strokeWidth="3" />
       <text
         x="335"
-        y="212"
+        y="210"
         textAnchor="middle"
         fontFamily="Hammersmith One, sans-serif"
-        fontSize="30"
+        fontSize="25"
         letterSpacing="3"
         fill="#ffc977"
       >
         {t("app.sign")}
       </text>
-      <path d="M335 172V132" stroke="#33434a" strokeWidth="5" />
-      <path d="M305 132A30 26 0 0 1 365 132z" fill="#33434a" />
-      <ellipse cx="335" cy="134" rx="22" ry="7" fill="#ffe0a8" />
+      <path d="M470 128C470 96 335 84 335 118" fill="none" stroke="#33434a" strokeWidth="5" />
+      <rect x="462" y="118" width="16" height="40" rx="4" fill="#33434a" />
+      <path d="M303 146A32 30 0 0 1 367 146z" fill="#33434a" />
+      <ellipse cx="335" cy="147" rx="24" ry="6" fill="#ffe0a8" />
     </svg>
   );
 }

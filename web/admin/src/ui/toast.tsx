@@ -3,6 +3,7 @@
  * a toast confirms what already happened.
  */
 import { useSyncExternalStore } from "react";
+import { createPortal } from "react-dom";
 import { t } from "../text.ts";
 import { Icon } from "./icon.tsx";
 
@@ -44,8 +45,8 @@ function subscribe(listener: () => void) {
 
 export function Toasts() {
   const shown = useSyncExternalStore(subscribe, () => toasts);
-  // A dialog hides everything beside it from assistive technology; what is said here must stay heard.
-  return (
+  // In the body, above any dialog: a dialog hides what is beside it, and what is said here must stay heard.
+  return createPortal(
     <div className="toasts" role="status" aria-live="polite" data-react-aria-top-layer="true">
       {shown.map(({ id, text }) => (
         <div key={id} className="toast">
@@ -61,6 +62,7 @@ export function Toasts() {
           </button>
         </div>
       ))}
-    </div>
+    </div>,
+    document.body,
   );
 }

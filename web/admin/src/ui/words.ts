@@ -5,7 +5,7 @@ import { t } from "../text.ts";
 /** A span as a person says it: `42 seconds`, `15 minutes`, `2 hours`. Rounded up, never "0 seconds". */
 export function duration(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1_000));
-  if (seconds < 100) return t("unit.seconds", { n: seconds });
+  if (seconds < 100 && seconds !== 60) return t("unit.seconds", { n: seconds });
   const minutes = Math.ceil(seconds / 60);
   if (minutes < 100 && minutes % 60 !== 0) return t("unit.minutes", { n: minutes });
   return t("unit.hours", { n: Math.round(minutes / 6) / 10 });

@@ -80,9 +80,10 @@ function EncoderSettings({ event, live }: { event: Event; live: boolean }) {
           </Tab>
         </TabList>
         <TabPanel id="obs" className="stack">
-          <Setting label={t("encoder.service")}>
-            <output>{t("encoder.service_value")}</output>
-          </Setting>
+          <p className="setting">
+            <span className="label">{t("encoder.service")}</span>
+            <span>{t("encoder.service_value")}</span>
+          </p>
           <Setting label={t("encoder.server")}>
             <code>{ingest.data.rtmp.server}</code>
             <CopyButton

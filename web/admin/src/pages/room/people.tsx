@@ -284,7 +284,7 @@ function Row({ invitee: { name, state, at }, now, show, revoke }: RowProps) {
             onPress={show}
           >
             <Icon name="key" />
-            {t("people.code")}
+            <span className="wide-only">{t("people.code")}</span>
           </Button>
           <Button
             className="button quiet small"

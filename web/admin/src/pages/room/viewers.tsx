@@ -149,11 +149,10 @@ const ViewerRow = memo(function ViewerRow({ viewer, latency, minute, kick }: Vie
             </span>
             <span className="viewer-sub">
               {device}
-              <span className="viewer-since">
-                {watching
-                  ? t("viewers.since", { when: say.moment(joined_at, minute) })
-                  : t("viewers.seen", { when: say.moment(last_seen_at, minute) })}
-              </span>
+              {" · "}
+              {watching
+                ? t("viewers.since", { when: say.moment(joined_at, minute) })
+                : t("viewers.seen", { when: say.moment(last_seen_at, minute) })}
             </span>
             <span className="viewer-sub narrow-only tabular">
               {[
@@ -188,7 +187,8 @@ const ViewerRow = memo(function ViewerRow({ viewer, latency, minute, kick }: Vie
           aria-label={t("viewers.kick_of", { name })}
           onPress={() => kick(viewer)}
         >
-          {t("viewers.kick")}
+          <Icon name="leave" />
+          <span className="wide-only">{t("viewers.kick")}</span>
         </Button>
       </td>
     </tr>
