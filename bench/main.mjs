@@ -1,0 +1,78 @@
+// Measures the bars one after the other and prints them. Nothing else should run on the machine meanwhile.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { facts } from "./lib/machine.mjs";
+import { endAll } from "./lib/process.mjs";
+import { Bars } from "./lib/bars.mjs";
+
+const PARTS = {
+  start: ["time from start to ready", () => import("./start.mjs")],
+  publishers: ["cost of 1 and 20 publishers", () => import("./publishers.mjs")],
+  static: ["parts and playlists beside nginx, and the price of the token check", () => import("./static.mjs")],
+  viewers: ["the largest audience that holds", () => import("./viewers.mjs")],
+  glass: ["glass to glass and join time in Chromium", () => import("./glass/glass.mjs")],
+};
+
+const HELP = `bench/run [OPTIONS] [PARTS]
+
+Parts (all when none is named):
+${Object.entries(PARTS).map(([name, [text]]) => `  ${name.padEnd(12)} ${text}`).join("\n")}
+
+Options:
+  --quick       shorter phases: to see that everything works, not to quote
+  --out FILE    write the figures as JSON as well (default bench/results/latest.json)
+  --help        this text
+
+STAGEDOOR_BINARY names another binary than target/release/stagedoor.`;
+
+const names = [];
+const options = { quick: false, out: join(import.meta.dirname, "results/latest.json") };
+for (let at = 2; at < process.argv.length; at += 1) {
+  const word = process.argv[at];
+  if (word === "--help") {
+    console.log(HELP);
+    process.exit(0);
+  } else if (word === "--quick") options.quick = true;
+  else if (word === "--out") options.out = process.argv[++at];
+  else if (word in PARTS) names.push(word);
+  else {
+    console.error(`unknown word: ${word}\n\n${HELP}`);
+    process.exit(2);
+  }
+}
+
+const machine = facts();
+console.log(machine.lines.join("\n"));
+const bars = new Bars();
+const scratch = mkdtempSync(join(tmpdir(), "stagedoor-bench-"));
+let failed = false;
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, async () => {
+    await endAll();
+    rmSync(scratch, { recursive: true, force: true });
+    process.exit(130);
+  });
+}
+for (const name of names.length ? names : Object.keys(PARTS)) {
+  console.log(`\n== ${name}: ${PARTS[name][0]}`);
+  const started = Date.now();
+  try {
+    const part = await PARTS[name][1]();
+    await part.measure({ bars, scratch, quick: options.quick });
+  } catch (error) {
+    failed = true;
+    console.error(`   ${name} could not be measured: ${error.stack ?? error}`);
+  } finally {
+    await endAll();
+  }
+  console.log(`   (${Math.round((Date.now() - started) / 1000)} s)`);
+}
+rmSync(scratch, { recursive: true, force: true });
+
+console.log(`\n${bars.table()}`);
+mkdirSync(join(options.out, ".."), { recursive: true });
+writeFileSync(options.out, `${JSON.stringify({ machine: machine.json, quick: options.quick, ...bars.json() }, null, 2)}\n`);
+console.log(`\nWritten to ${options.out}`);
+process.exit(failed ? 1 : 0);
