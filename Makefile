@@ -50,7 +50,7 @@ load: ## Run the load generator: make load ARGS="--viewers 500"
 	@exec target/release/stagedoor load $(ARGS)
 
 bench: ## Measure against the bars of docs/benchmarks.md and print them
-	@scripts/setup run
+	@scripts/setup bench
 	@scripts/pages
 	@scripts/step "Building the server" cargo build --release --locked -p stagedoor-server
 	@bench/run $(ARGS)
