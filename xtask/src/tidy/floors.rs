@@ -38,6 +38,7 @@ const FLOORS: &[(&str, Floor)] = &[
     ("facts", Floor::Hub(2)),
     ("ports", Floor::World(0)),
     ("config", Floor::World(1)),
+    ("telemetry", Floor::World(1)),
 ];
 
 fn floor(module: &str) -> Option<Floor> {
