@@ -12,6 +12,17 @@ use uuid::Uuid;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const LETTERS: usize = 26;
+const NO_VALUE: u8 = 0xff;
+/// The value of each byte as a letter: ids are read on every media request.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_VALUE; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 /// The text is not an id of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,8 +130,11 @@ fn read_id(prefix: &str, text: &str) -> Option<Uuid> {
     }
     let mut bits = 0_u128;
     for letter in letters {
-        let value = ALPHABET.iter().position(|candidate| candidate == letter)?;
-        bits = bits << 5 | value as u128;
+        let value = VALUES[usize::from(*letter)];
+        if value == NO_VALUE {
+            return None;
+        }
+        bits = bits << 5 | u128::from(value);
     }
     Some(Uuid::from_u128(bits))
 }

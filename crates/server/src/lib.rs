@@ -3,5 +3,7 @@
 //! ARCHITECTURE.md draws the floors. Modules import downwards only, features never import each other, and
 //! `app` alone sees them all.
 
+pub mod access;
 pub mod config;
+pub mod facts;
 pub mod ports;

@@ -58,6 +58,9 @@ pub enum DbError {
     /// A row with this unique value exists already.
     #[error("the row exists already")]
     Exists,
+    /// What the row belongs to does not exist any more.
+    #[error("the row's owner is gone")]
+    Gone,
     /// A statement failed: a bug, or a database that somebody else changed.
     #[error("a database statement failed")]
     Failed(#[source] sqlx::Error),
@@ -74,6 +77,7 @@ impl From<sqlx::Error> for DbError {
         use sqlx::Error as E;
         match &error {
             E::Database(database) if database.is_unique_violation() => Self::Exists,
+            E::Database(database) if database.is_foreign_key_violation() => Self::Gone,
             // SQLite: busy or locked for longer than the busy timeout, or a disk that is full or gone.
             E::Database(database)
                 if database.code().is_some_and(|code| {
@@ -337,6 +341,11 @@ mod tests {
             let mut tx = db.write().await.unwrap();
             tx.execute(insert, ["a".into(), "1".into()]).await.unwrap();
             assert!(matches!(tx.execute(insert, ["a".into(), "2".into()]).await, Err(DbError::Exists)));
+            drop(tx);
+            let orphan =
+                "INSERT INTO streams (id, event_id, next_msn, next_discontinuity, next_init) VALUES ($1, $1, 0, 0, 0)";
+            let mut tx = db.write().await.unwrap();
+            assert!(matches!(tx.execute(orphan, ["x".into()]).await, Err(DbError::Gone)));
             drop(tx);
             assert!(matches!(db.one("SELECT nonsense FROM settings", []).await, Err(DbError::Failed(_))));
         })

@@ -163,7 +163,7 @@ mod tests {
             let now = Time::from_millis(50);
             assert_eq!(current(&db, event.id, now).await.unwrap().as_ref(), Some(&new));
             assert_eq!(list(&db, event.id, None, 9).await.unwrap(), [new.clone(), old.clone()]);
-            assert_eq!(list(&db, event.id, Some(new.id), 9).await.unwrap(), [old.clone()]);
+            assert_eq!(list(&db, event.id, Some(new.id), 9).await.unwrap(), std::slice::from_ref(&old));
 
             let target = by_hash(&db, [2; 32]).await.unwrap().unwrap();
             assert_eq!((&target.key, target.stream, target.latency), (&new, event.stream, event.latency));

@@ -1,0 +1,180 @@
+//! Limits on guessing: what is counted is only what was wrong.
+//!
+//! An address may be wrong a few times a minute; then it waits. All addresses together have a budget; beyond it everybody
+//! proves work first (see `proof`), also those with the right code, until it cools. Nobody is ever locked out by name.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::MutexGuard;
+
+/// What "a minute" means here: a sliding one.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Addresses remembered at a time: about 2 MiB. When more are wrong within a minute the table is emptied, and the budget
+/// over all addresses is what still holds.
+const ADDRESSES_MAX: usize = 10_000;
+/// Lines in which requests of the same address wait for each other.
+const TURNS: usize = 64;
+
+/// Counters of wrong guesses. `now` is monotonic.
+pub(super) struct Limits {
+    per_address: usize,
+    total: usize,
+    state: Mutex<State>,
+    turns: [tokio::sync::Mutex<()>; TURNS],
+}
+
+#[derive(Default)]
+struct State {
+    addresses: HashMap<u128, VecDeque<Duration>>,
+    all: VecDeque<Duration>,
+}
+
+impl std::fmt::Debug for Limits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Limits").field("per_address", &self.per_address).field("total", &self.total).finish()
+    }
+}
+
+/// What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, because that is what one customer gets.
+fn key(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address) & !u128::from(u64::MAX),
+    }
+}
+
+fn forget(times: &mut VecDeque<Duration>, now: Duration) {
+    while times.front().is_some_and(|at| now.saturating_sub(*at) >= WINDOW) {
+        times.pop_front();
+    }
+}
+
+impl Limits {
+    /// At least one of each: zero would lock everybody out.
+    pub(super) fn new(per_address: u32, total: u32) -> Self {
+        Self {
+            per_address: usize::try_from(per_address).unwrap_or(usize::MAX).max(1),
+            total: usize::try_from(total).unwrap_or(usize::MAX).max(1),
+            state: Mutex::default(),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other guess of this address is being checked. Held across the check: otherwise a thousand guesses
+    /// sent at once would all be looked up before the first is counted. Right guesses of many people behind one address
+    /// pass one after the other, at the speed of one row lookup each.
+    pub(super) async fn turn(&self, address: IpAddr) -> MutexGuard<'_, ()> {
+        let key = key(address);
+        let spread = (key ^ key >> 64 ^ key >> 32) % TURNS as u128;
+        self.turns[usize::try_from(spread).unwrap_or(0)].lock().await
+    }
+
+    /// Whether this address may guess now; if not, after how long.
+    pub(super) fn check(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
+        let mut state = self.state();
+        let Some(times) = state.addresses.get_mut(&key(address)) else { return Ok(()) };
+        forget(times, now);
+        match times.front() {
+            Some(first) if times.len() >= self.per_address => Err((*first + WINDOW).saturating_sub(now)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the budget over all addresses is used up.
+    pub(super) fn is_hot(&self, now: Duration) -> bool {
+        let mut state = self.state();
+        forget(&mut state.all, now);
+        state.all.len() >= self.total
+    }
+
+    /// Counts a wrong guess.
+    pub(super) fn wrong(&self, address: IpAddr, now: Duration) {
+        let mut state = self.state();
+        forget(&mut state.all, now);
+        if state.all.len() >= self.total {
+            state.all.pop_front();
+        }
+        state.all.push_back(now);
+        if state.addresses.len() >= ADDRESSES_MAX && !state.addresses.contains_key(&key(address)) {
+            state.addresses.retain(|_, times| {
+                forget(times, now);
+                !times.is_empty()
+            });
+            if state.addresses.len() >= ADDRESSES_MAX {
+                state.addresses.clear();
+            }
+        }
+        let times = state.addresses.entry(key(address)).or_default();
+        forget(times, now);
+        if times.len() >= self.per_address {
+            times.pop_front();
+        }
+        times.push_back(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_sixth_guess_in_a_minute_waits_until_the_first_is_a_minute_old() {
+        let limits = Limits::new(5, 100);
+        for second in 0..5 {
+            assert_eq!(limits.check(ip("192.0.2.1"), at(second)), Ok(()));
+            limits.wrong(ip("192.0.2.1"), at(second));
+        }
+        assert_eq!(limits.check(ip("192.0.2.1"), at(10)), Err(at(50)));
+        assert_eq!(limits.check(ip("::ffff:192.0.2.1"), at(10)), Err(at(50)), "the same address in other clothes");
+        assert_eq!(limits.check(ip("192.0.2.2"), at(10)), Ok(()));
+        assert_eq!(limits.check(ip("192.0.2.1"), at(60)), Ok(()));
+        limits.wrong(ip("192.0.2.1"), at(60));
+        assert_eq!(limits.check(ip("192.0.2.1"), at(60)), Err(at(1)));
+    }
+
+    #[test]
+    fn an_ipv6_network_of_64_bits_is_one_address() {
+        let limits = Limits::new(5, 100);
+        for last in 0..5 {
+            limits.wrong(ip(&format!("2001:db8:0:7:{last}::1")), at(0));
+        }
+        assert!(limits.check(ip("2001:db8:0:7:ffff::9"), at(1)).is_err());
+        assert!(limits.check(ip("2001:db8:0:8::1"), at(1)).is_ok());
+    }
+
+    #[test]
+    fn the_budget_of_all_addresses_runs_hot_and_cools() {
+        let limits = Limits::new(5, 100);
+        for number in 0..100_u32 {
+            assert!(!limits.is_hot(at(1)));
+            limits.wrong(IpAddr::from(number.to_be_bytes()), at(1));
+        }
+        assert!(limits.is_hot(at(60)));
+        assert!(!limits.is_hot(at(61)));
+    }
+
+    #[test]
+    fn a_million_addresses_use_bounded_memory() {
+        let limits = Limits::new(5, 100);
+        for number in 0..1_000_000_u32 {
+            limits.wrong(IpAddr::from(number.to_be_bytes()), at(1));
+        }
+        let state = limits.state();
+        assert!(state.addresses.len() <= ADDRESSES_MAX && state.all.len() <= 100);
+    }
+}

@@ -1,0 +1,329 @@
+//! The door: gathers facts, asks [`stagedoor_domain::access::decide`], and does what it says.
+//!
+//! `viewer` lets invitees in and out, `organiser` signs people in, `keys` and `vault` keep what is secret at rest,
+//! `limits` and `proof` stand before every guess, `rooms` holds who is in. A media request passes through
+//! [`Access::watch`], which touches nothing but memory.
+
+mod keys;
+mod limits;
+mod organiser;
+mod password;
+mod proof;
+mod rooms;
+mod vault;
+mod viewer;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stagedoor_domain::access::{
+    Allowed, Denied, EndReason, Facts, Publish, Publisher, Purpose, SessionState, Viewer, Watch, decide,
+};
+use stagedoor_domain::fact::Fact;
+use stagedoor_domain::id::{SessionId, StreamId};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+pub use keys::{MASTER_KEY, MasterKey, MasterKeyError};
+pub use organiser::{FirstAdmin, RevealError, SignInRefused, SignedIn, Who};
+pub use password::PASSWORD_BYTES_MAX;
+pub use proof::{BITS as PROOF_BITS, Proof, solve};
+pub use rooms::{Report, Room, Seat};
+pub use vault::Unopenable;
+pub use viewer::{NewInvitation, RedeemAttempt, RedeemRefused, Redeemed};
+
+use crate::config;
+use crate::facts::{self, Actor};
+use crate::ports::clock::Clock;
+use crate::ports::db::{Db, DbError, Tx, events, sessions, settings, stream_keys};
+use crate::ports::random::Random;
+use keys::Keys;
+use limits::Limits;
+use password::Passwords;
+use rooms::{NewSeat, Rooms};
+
+/// Ended sessions that a slow listener may be behind before it misses some.
+const ENDED_BACKLOG: usize = 1_024;
+/// How often the sweep looks for sessions whose time is up.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Every how many sweeps `last_seen` is written down.
+const SAVE_EVERY: u32 = 60;
+/// Rows per transaction when `last_seen` is written down, so that nobody else waits long for the writer.
+const SAVE_ROWS: usize = 500;
+/// Setting that tells whether the master key is the one that sealed the rows.
+const FINGERPRINT: &str = "master_key_fingerprint";
+
+/// The hub of permission. One per process, behind an `Arc`.
+#[derive(Debug)]
+pub struct Access {
+    db: Db,
+    clock: Clock,
+    random: Random,
+    settings: config::Access,
+    keys: Keys,
+    rooms: Rooms,
+    codes: Limits,
+    proofs: proof::Used,
+    logins: Limits,
+    stream_keys: Limits,
+    passwords: Passwords,
+    ended: broadcast::Sender<(SessionId, EndReason)>,
+}
+
+/// Why the door cannot be opened for business.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database did not answer as it should.
+    #[error("the sessions cannot be loaded")]
+    Db(#[from] DbError),
+    /// The rows were sealed with another master key.
+    #[error(
+        "the master key is not the one this database was made with: put back the old data_dir/master.key, or the old \
+         STAGEDOOR_MASTER_KEY"
+    )]
+    OtherMasterKey,
+}
+
+/// Somebody who wants to publish.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishAttempt<'a> {
+    /// The key as the encoder sent it.
+    pub key: &'a str,
+    /// Where the encoder is.
+    pub address: IpAddr,
+}
+
+/// Why somebody may not publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishDenied {
+    /// The law says no.
+    #[error("this stream key may not publish")]
+    Denied(#[source] Denied),
+    /// Too many wrong keys from this address.
+    #[error("too many wrong stream keys")]
+    TooManyAttempts,
+    /// The database is away: fail closed, try again.
+    #[error("stream keys cannot be checked at the moment")]
+    Unavailable,
+}
+
+impl Access {
+    /// Loads events and sessions into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], in words for the operator.
+    pub async fn start(
+        db: Db,
+        clock: Clock,
+        random: Random,
+        settings: config::Access,
+        master: &MasterKey,
+    ) -> Result<Arc<Self>, StartError> {
+        match settings::get(&db, FINGERPRINT).await? {
+            Some(known) if known != master.fingerprint() => return Err(StartError::OtherMasterKey),
+            Some(_) => {}
+            None => {
+                let mut tx = db.write().await?;
+                settings::put(&mut tx, FINGERPRINT, &master.fingerprint()).await?;
+                tx.commit().await?;
+            }
+        }
+        let rooms = Rooms::new();
+        for event in events::all(&db).await? {
+            rooms.open(event.id, event.stream, event.epoch);
+        }
+        for (session, name) in sessions::all_active(&db).await? {
+            let new = NewSeat {
+                session: session.id,
+                invitation: session.invitation,
+                name,
+                device: session.device,
+                created_at: session.created_at,
+                expires_at: session.expires_at,
+                last_seen: session.last_seen_at,
+                cookie: session.cookie,
+            };
+            rooms.sit(session.event, new);
+        }
+        Ok(Arc::new(Self {
+            keys: Keys::derive(master),
+            codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
+            proofs: proof::Used::default(),
+            // Passwords and keys have no budget over all addresses: neither can be guessed at five a minute each, and
+            // nobody must be able to keep organisers out.
+            logins: Limits::new(settings.wrong_per_address, u32::MAX),
+            stream_keys: Limits::new(settings.wrong_per_address, u32::MAX),
+            passwords: Passwords::new(),
+            ended: broadcast::Sender::new(ENDED_BACKLOG),
+            db,
+            clock,
+            random,
+            settings,
+            rooms,
+        }))
+    }
+
+    /// Whether the token in a media URL may read the stream in it. Asks memory only; notes that the session was seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`], for the log. The client is told the same thing whatever it is.
+    pub fn watch(&self, token: &str, stream: &str) -> Result<Allowed<Watch>, Denied> {
+        let claims = self.keys.token.verify(token).map_err(|_| Denied::Unknown)?;
+        let wanted: StreamId = stream.parse().map_err(|_| Denied::OtherStream)?;
+        let now = self.clock.now();
+        self.rooms.with(claims.session, |seat| {
+            let seat = seat.ok_or(Denied::Unknown)?;
+            let facts = Facts::Viewer(Viewer {
+                session: Some(seat.over().map_or(SessionState::Active, SessionState::Ended)),
+                expires_at: claims.expires_at.min(seat.expires_at),
+                epoch_is_current: seat.epoch_is(claims.epoch),
+                stream_matches: claims.stream == wanted && seat.stream == wanted,
+            });
+            let allowed = decide(Watch { session: seat.session, stream: wanted, event: seat.event }, &facts, now)?;
+            seat.seen(now);
+            Ok(allowed)
+        })
+    }
+
+    /// Whether an encoder may publish, and where to.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishDenied`].
+    pub async fn publish(&self, attempt: PublishAttempt<'_>) -> Result<Allowed<Publish>, PublishDenied> {
+        let _turn = self.stream_keys.turn(attempt.address).await;
+        let elapsed = self.clock.elapsed();
+        self.stream_keys.check(attempt.address, elapsed).map_err(|_| PublishDenied::TooManyAttempts)?;
+        let unavailable = |error: DbError| {
+            tracing::error!(error = &error as &dyn std::error::Error, "a stream key cannot be checked");
+            PublishDenied::Unavailable
+        };
+        let hash = self.keys.hash.digest(Purpose::StreamKey, attempt.key.as_bytes());
+        let Some(target) = stream_keys::by_hash(&self.db, hash).await.map_err(unavailable)? else {
+            self.stream_keys.wrong(attempt.address, elapsed);
+            return Err(PublishDenied::Denied(Denied::Unknown));
+        };
+        let now = self.clock.now();
+        let action = Publish {
+            stream: target.stream,
+            event: target.key.event,
+            key: target.key.id,
+            latency: target.latency,
+            dvr_window: target.dvr_window,
+            reconnect_window: target.reconnect_window,
+        };
+        let facts = Facts::Publisher(Publisher { key: target.key.state(), expires_at: target.key.expires_at });
+        let allowed = decide(action, &facts, now).map_err(PublishDenied::Denied)?;
+        let noted = async {
+            let mut tx = self.db.write().await?;
+            stream_keys::used(&mut tx, target.key.id, now).await?;
+            tx.commit().await
+        };
+        noted.await.map_err(unavailable)?;
+        Ok(allowed)
+    }
+
+    /// Tells which sessions end, and why. A listener that is too slow misses some and is told so; whoever must not miss
+    /// one waits on its [`Seat::ended`].
+    #[must_use]
+    pub fn ended(&self) -> broadcast::Receiver<(SessionId, EndReason)> {
+        self.ended.subscribe()
+    }
+
+    /// The room of an event.
+    #[must_use]
+    pub fn room(&self, event: stagedoor_domain::id::EventId) -> Option<Arc<Room>> {
+        self.rooms.room(event)
+    }
+
+    /// Ends sessions whose time is up and writes down who was seen, until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut sweeps = 0_u32;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(SWEEP) => {}
+            }
+            sweeps = sweeps.wrapping_add(1);
+            let result = async {
+                self.expire().await?;
+                if sweeps.is_multiple_of(SAVE_EVERY) { self.save_seen().await } else { Ok(()) }
+            };
+            if let Err(error) = result.await {
+                // Expired sessions are refused anyway; what was not written is tried again.
+                tracing::warn!(error = &error as &dyn std::error::Error, "sessions cannot be swept");
+            }
+        }
+        if let Err(error) = self.save_seen().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "who was seen last cannot be written down");
+        }
+    }
+
+    /// Ends the sessions whose time is up: one turn of [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn expire(&self) -> Result<(), DbError> {
+        let now = self.clock.now();
+        for seat in self.rooms.all().into_iter().filter(|seat| seat.expires_at <= now) {
+            let mut tx = self.db.write().await?;
+            self.end_in(&mut tx, seat.session, seat.event, EndReason::Expired, Actor::System).await?;
+            tx.commit().await?;
+            self.forget(seat.session, EndReason::Expired);
+        }
+        Ok(())
+    }
+
+    async fn save_seen(&self) -> Result<(), DbError> {
+        use std::sync::atomic::Ordering;
+        let changed: Vec<_> = self
+            .rooms
+            .all()
+            .into_iter()
+            .filter(|seat| seat.last_seen().millis() / 1_000 != seat.saved_seen.load(Ordering::Relaxed))
+            .collect();
+        for some in changed.chunks(SAVE_ROWS) {
+            let mut tx = self.db.write().await?;
+            for seat in some {
+                sessions::seen(&mut tx, seat.session, seat.last_seen()).await?;
+            }
+            tx.commit().await?;
+            for seat in some {
+                seat.saved_seen.store(seat.last_seen().millis() / 1_000, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a session's row; when `tx` has committed, [`forget`](Self::forget) it.
+    async fn end_in(
+        &self,
+        tx: &mut Tx,
+        session: SessionId,
+        event: stagedoor_domain::id::EventId,
+        reason: EndReason,
+        actor: Actor,
+    ) -> Result<bool, DbError> {
+        let now = self.clock.now();
+        let ended = sessions::end(tx, session, reason, now).await?;
+        if ended {
+            facts::append(tx, &self.random, now, actor, Fact::SessionEnded { event, session, reason }).await?;
+        }
+        Ok(ended)
+    }
+
+    /// Takes an ended session out of memory and tells everybody who waits for that.
+    fn forget(&self, session: SessionId, reason: EndReason) {
+        if self.rooms.remove(session, reason).is_some() {
+            // Nobody listening is fine.
+            let _ = self.ended.send((session, reason));
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Invitees: from a code to a seat, and out again.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stagedoor_domain::Time;
+use stagedoor_domain::access::token::Claims;
+use stagedoor_domain::access::{
+    Allowed, Code, Denied, EndReason, Entry, Facts, Holder, Invitee, Organise, Purpose, Redeem, Sealed, Secret,
+    SessionState, decide,
+};
+use stagedoor_domain::fact::Fact;
+use stagedoor_domain::id::{EventId, InvitationId, SessionId};
+
+use super::Access;
+use super::proof::Proof;
+use super::rooms::{NewSeat, Seat};
+use crate::facts::{self, Actor};
+use crate::ports::db::invitations::Invitation;
+use crate::ports::db::sessions::Session;
+use crate::ports::db::{DbError, invitations, sessions};
+
+/// Somebody with a code.
+#[derive(Debug)]
+pub struct RedeemAttempt<'a> {
+    /// Where they want to get in.
+    pub event: EventId,
+    /// What they typed.
+    pub code: &'a str,
+    /// Where they are.
+    pub address: IpAddr,
+    /// The viewer cookie of their browser.
+    pub cookie: Option<&'a str>,
+    /// Their browser in words.
+    pub device: &'a str,
+    /// The solved challenge, if they were asked for one.
+    pub proof: Option<&'a Proof>,
+}
+
+/// Somebody who got in.
+#[derive(Debug)]
+pub struct Redeemed {
+    /// Their seat.
+    pub seat: Arc<Seat>,
+    /// The cookie that carries their session.
+    pub cookie: Secret,
+}
+
+/// Why somebody did not get in.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeemRefused {
+    /// There is no such event.
+    #[error("there is no such event")]
+    NoEvent,
+    /// No invitation to this event has this code.
+    #[error("the code is wrong")]
+    CodeInvalid,
+    /// Somebody else is watching with it.
+    #[error("the code is in use")]
+    CodeInUse,
+    /// The invitation was withdrawn.
+    #[error("the invitation was withdrawn")]
+    AccessEnded,
+    /// Too many wrong codes from this address.
+    #[error("too many wrong codes")]
+    TooMany {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Too many wrong codes from everywhere: work has to be proven first.
+    #[error("work has to be proven")]
+    ProofRequired {
+        /// What to solve.
+        challenge: String,
+    },
+    /// The database did not answer.
+    #[error("the code cannot be checked")]
+    Db(#[from] DbError),
+}
+
+/// A fresh invitation with the code that belongs to it.
+#[derive(Debug)]
+pub struct NewInvitation {
+    /// The row.
+    pub invitation: Invitation,
+    /// For the invitee.
+    pub code: Code,
+}
+
+impl Access {
+    /// Lets somebody in with a code. The same browser goes on with its session; another one gets in when nobody is
+    /// watching with the code.
+    ///
+    /// # Errors
+    ///
+    /// [`RedeemRefused`].
+    pub async fn redeem(&self, attempt: RedeemAttempt<'_>) -> Result<Redeemed, RedeemRefused> {
+        let _turn = self.codes.turn(attempt.address).await;
+        let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
+        self.codes.check(attempt.address, elapsed).map_err(|retry_after| RedeemRefused::TooMany { retry_after })?;
+        if self.rooms.room(attempt.event).is_none() {
+            return Err(RedeemRefused::NoEvent);
+        }
+        if self.codes.is_hot(elapsed)
+            && !attempt.proof.is_some_and(|proof| self.proofs.accept(&self.keys.challenge, proof, now))
+        {
+            let challenge = self.keys.challenge.challenge(now, &self.random);
+            return Err(RedeemRefused::ProofRequired { challenge });
+        }
+        let invitation = match attempt.code.parse::<Code>() {
+            Ok(code) => {
+                let hash = self.keys.hash.digest(Purpose::Code, code.as_bytes());
+                invitations::by_code(&self.db, attempt.event, hash).await?
+            }
+            Err(_) => None,
+        };
+        let Some(invitation) = invitation else {
+            self.codes.wrong(attempt.address, elapsed);
+            return Err(RedeemRefused::CodeInvalid);
+        };
+        self.enter(invitation.id, &attempt, now).await
+    }
+
+    /// The second half of [`redeem`](Self::redeem): the code is right.
+    async fn enter(
+        &self,
+        invitation: InvitationId,
+        attempt: &RedeemAttempt<'_>,
+        now: Time,
+    ) -> Result<Redeemed, RedeemRefused> {
+        let mut tx = self.db.write().await?;
+        // From here on nobody else can redeem or withdraw this invitation until we are done.
+        let Some(invitation) = invitations::lock(&mut tx, invitation).await? else {
+            return Err(RedeemRefused::CodeInvalid);
+        };
+        let held = sessions::active_of(&mut tx, invitation.id).await?;
+        let cookie = attempt.cookie.map(|cookie| self.keys.hash.digest(Purpose::ViewerCookie, cookie.as_bytes()));
+        let holder = held.as_ref().filter(|held| held.expires_at > now).map(|held| {
+            let seen = self.rooms.with(held.id, |seat| seat.map(|seat| seat.last_seen())).max(Some(held.last_seen_at));
+            match seen {
+                _ if cookie == Some(held.cookie) => Holder::SameBrowser,
+                Some(seen) if now.since(seen) < Duration::from_secs(self.settings.grace_s) => Holder::Present,
+                _ => Holder::Absent,
+            }
+        });
+        let facts = Facts::Invitee(Invitee { invitation: invitation.state(), holder });
+        let action = Redeem { event: invitation.event, invitation: invitation.id };
+        let allowed = decide(action, &facts, now).map_err(|denied| match denied {
+            Denied::CodeInUse => RedeemRefused::CodeInUse,
+            _ => RedeemRefused::AccessEnded,
+        })?;
+        match (Entry::past(holder), &held, attempt.cookie) {
+            (Some(Entry::Resume), Some(held), Some(cookie)) => {
+                let seat = self.rooms.with(held.id, |seat| seat.cloned()).ok_or(RedeemRefused::AccessEnded)?;
+                seat.seen(now);
+                Ok(Redeemed { seat, cookie: Secret::new(cookie.to_owned()) })
+            }
+            _ => {
+                let reason = if holder.is_some() { EndReason::Replaced } else { EndReason::Expired };
+                if let Some(held) = &held {
+                    self.end_in(&mut tx, held.id, held.event, reason, Actor::System).await?;
+                }
+                let redeemed = self.open(tx, &allowed, &invitation, attempt.device, now).await?;
+                if let Some(held) = held {
+                    self.forget(held.id, reason);
+                }
+                Ok(redeemed)
+            }
+        }
+    }
+
+    /// Opens a new session and commits.
+    async fn open(
+        &self,
+        mut tx: crate::ports::db::Tx,
+        allowed: &Allowed<Redeem>,
+        invitation: &Invitation,
+        device: &str,
+        now: Time,
+    ) -> Result<Redeemed, RedeemRefused> {
+        let cookie = Secret::from_random("", self.random.bytes());
+        let session = Session {
+            id: SessionId::new(self.random.uuid(now)),
+            event: allowed.event,
+            invitation: allowed.invitation,
+            cookie: self.keys.hash.digest(Purpose::ViewerCookie, cookie.expose().as_bytes()),
+            device: device.to_owned(),
+            created_at: now,
+            expires_at: now.plus(Duration::from_secs(self.settings.session_s)),
+            last_seen_at: now,
+            state: SessionState::Active,
+        };
+        sessions::insert(&mut tx, &session).await.map_err(|error| match error {
+            // The row was locked, so this cannot happen; if it does, the database's promise is worth more than ours.
+            DbError::Exists => RedeemRefused::CodeInUse,
+            DbError::Gone => RedeemRefused::NoEvent,
+            error => RedeemRefused::Db(error),
+        })?;
+        invitations::redeemed(&mut tx, invitation.id, now).await?;
+        let fact = Fact::SessionStarted { event: session.event, session: session.id, invitation: invitation.id };
+        facts::append(&mut tx, &self.random, now, Actor::Session(session.id), fact).await?;
+        // Seated before the commit: whoever withdraws the invitation right after it must find the seat. Until the
+        // commit nobody holds a token or a cookie for it.
+        let new = NewSeat {
+            session: session.id,
+            invitation: invitation.id,
+            name: invitation.name.clone(),
+            device: session.device,
+            created_at: now,
+            expires_at: session.expires_at,
+            last_seen: now,
+            cookie: session.cookie,
+        };
+        let seat = self.rooms.sit(session.event, new).ok_or(RedeemRefused::NoEvent)?;
+        if let Err(error) = tx.commit().await {
+            self.rooms.remove(session.id, EndReason::Ended);
+            return Err(error.into());
+        }
+        Ok(Redeemed { seat, cookie })
+    }
+
+    /// The playback token of a seat, for the path of its media URLs.
+    #[must_use]
+    pub fn playback_token(&self, seat: &Seat) -> String {
+        let epoch = self.rooms.room(seat.event).map_or(0, |room| room.epoch());
+        let claims = Claims { session: seat.session, stream: seat.stream, epoch, expires_at: seat.expires_at };
+        self.keys.token.sign(&claims)
+    }
+
+    /// The seat of the browser with this cookie in `event`. Asks memory only.
+    #[must_use]
+    pub fn seat(&self, event: EventId, cookie: &str) -> Option<Arc<Seat>> {
+        let hash = self.keys.hash.digest(Purpose::ViewerCookie, cookie.as_bytes());
+        let seat = self.rooms.by_cookie(&hash)?;
+        (seat.event == event && seat.over().is_none() && seat.expires_at > self.clock.now()).then_some(seat)
+    }
+
+    /// Why the session of this cookie in `event` is over; `None` when there never was one.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn why_ended(&self, event: EventId, cookie: &str) -> Result<Option<EndReason>, DbError> {
+        let hash = self.keys.hash.digest(Purpose::ViewerCookie, cookie.as_bytes());
+        let session = sessions::by_cookie(&self.db, event, hash).await?;
+        Ok(session.map(|session| match session.state {
+            SessionState::Ended(reason) => reason,
+            SessionState::Active => EndReason::Expired,
+        }))
+    }
+
+    /// The viewer leaves.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn leave(&self, seat: &Seat) -> Result<(), DbError> {
+        let mut tx = self.db.write().await?;
+        self.end_in(&mut tx, seat.session, seat.event, EndReason::Left, Actor::Session(seat.session)).await?;
+        tx.commit().await?;
+        self.forget(seat.session, EndReason::Left);
+        Ok(())
+    }
+
+    /// Ends one session of `event`; says whether it was active.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn kick(
+        &self,
+        _: &Allowed<Organise>,
+        actor: Actor,
+        event: EventId,
+        session: SessionId,
+    ) -> Result<bool, DbError> {
+        if !self.rooms.with(session, |seat| seat.is_some_and(|seat| seat.event == event)) {
+            return Ok(false);
+        }
+        let mut tx = self.db.write().await?;
+        let ended = self.end_in(&mut tx, session, event, EndReason::Revoked, actor).await?;
+        tx.commit().await?;
+        self.forget(session, EndReason::Revoked);
+        Ok(ended)
+    }
+
+    /// Invites somebody: a row with a code that nobody else has.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn invite(
+        &self,
+        allowed: &Allowed<Organise>,
+        actor: Actor,
+        event: EventId,
+        name: &str,
+    ) -> Result<NewInvitation, DbError> {
+        let now = self.clock.now();
+        let code = Code::from_random(self.random.bytes());
+        let id = InvitationId::new(self.random.uuid(now));
+        let invitation = Invitation {
+            id,
+            event,
+            name: name.to_owned(),
+            sealed: self.keys.vault.seal(Sealed::Code(id), &code.to_string(), &self.random),
+            created_at: now,
+            redeemed_at: None,
+            revoked_at: None,
+        };
+        let mut tx = self.db.write().await?;
+        // A code of 60 random bits that exists already is not worth a loop: the caller's second try succeeds.
+        invitations::insert(&mut tx, allowed, &invitation, self.keys.hash.digest(Purpose::Code, code.as_bytes()))
+            .await?;
+        facts::append(&mut tx, &self.random, now, actor, Fact::InvitationCreated { event, invitation: id }).await?;
+        tx.commit().await?;
+        Ok(NewInvitation { invitation, code })
+    }
+
+    /// Withdraws an invitation and ends its session; says whether there was one to withdraw.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn withdraw(
+        &self,
+        allowed: &Allowed<Organise>,
+        actor: Actor,
+        event: EventId,
+        invitation: InvitationId,
+    ) -> Result<bool, DbError> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if !invitations::revoke(&mut tx, allowed, event, invitation, now).await? {
+            return Ok(false);
+        }
+        let active = sessions::active_of(&mut tx, invitation).await?;
+        if let Some(session) = &active {
+            self.end_in(&mut tx, session.id, event, EndReason::Revoked, actor).await?;
+        }
+        facts::append(&mut tx, &self.random, now, actor, Fact::InvitationRevoked { event, invitation }).await?;
+        tx.commit().await?;
+        if let Some(session) = active {
+            self.forget(session.id, EndReason::Revoked);
+        }
+        Ok(true)
+    }
+}

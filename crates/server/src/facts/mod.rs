@@ -1,0 +1,54 @@
+//! The log of what happened: appended in the transaction that made it true, so that neither exists without the other.
+//!
+//! Readers of the log (webhooks, jobs, a feed with replay) come later and stand beside each other; none is needed to
+//! write.
+
+use stagedoor_domain::Time;
+use stagedoor_domain::fact::Fact;
+use stagedoor_domain::id::{FactId, SessionId, TokenId, UserId};
+
+use crate::ports::db::{DbError, Tx, facts};
+use crate::ports::random::Random;
+
+/// Who made something happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A signed-in organiser.
+    User(UserId),
+    /// A program.
+    Token(TokenId),
+    /// A viewer.
+    Session(SessionId),
+    /// Whoever runs the server on its own machine.
+    Operator,
+    /// An encoder.
+    Publisher,
+    /// The server itself: time was up.
+    System,
+    /// Nobody we know.
+    Stranger,
+}
+
+impl Actor {
+    fn name(self) -> String {
+        match self {
+            Self::User(id) => id.to_string(),
+            Self::Token(id) => id.to_string(),
+            Self::Session(id) => id.to_string(),
+            Self::Operator => "operator".to_owned(),
+            Self::Publisher => "publisher".to_owned(),
+            Self::System => "system".to_owned(),
+            Self::Stranger => "stranger".to_owned(),
+        }
+    }
+}
+
+/// Appends `fact` to the log, if and when `tx` commits.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn append(tx: &mut Tx, random: &Random, now: Time, actor: Actor, fact: Fact) -> Result<(), DbError> {
+    let entry = facts::Entry { id: FactId::new(random.uuid(now)), at: now, actor: actor.name(), fact };
+    facts::insert(tx, &entry).await
+}
