@@ -24,7 +24,7 @@ use bytes::Bytes;
 use crate::frame::{Kind, Track};
 use crate::time::WallTime;
 
-pub use segmenter::{Config, Counters, Resume, Segmenter};
+pub use segmenter::{Config, Counters, First, Resume, Segmenter};
 pub use window::{Edge, Limits, Snapshot, Spill, Stored, StoredSegment, Window};
 
 /// EXT-X-TARGETDURATION of every playlist: no segment's duration rounds to more than this.

@@ -122,7 +122,7 @@ impl Source {
 }
 
 pub(crate) fn segmenter(latency: Latency, source: &Source) -> Segmenter {
-    Segmenter::new(Config { latency, expect: Some(source.tracks()), resume: None })
+    Segmenter::new(Config { latency, expect: Some(source.tracks()), ..Config::default() })
 }
 
 pub(crate) fn drain(segmenter: &mut Segmenter) -> Vec<Piece> {

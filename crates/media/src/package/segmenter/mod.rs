@@ -66,8 +66,20 @@ pub struct Config {
     pub latency: Latency,
     /// Which tracks will come. `None`: whatever comes within a second of the first frame.
     pub expect: Option<Tracks>,
+    /// Where numbers begin, for a broadcast that is not the first at its address.
+    pub first: First,
     /// Continue a broadcast that another segmenter began, after a restart of the process.
     pub resume: Option<Resume>,
+}
+
+/// The first numbers of a broadcast: above all that were ever used at the same address, because what has been served
+/// under a number is cached under it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct First {
+    /// Media sequence number of the first segment.
+    pub msn: u64,
+    /// Number of the first initialization segment.
+    pub init: u32,
 }
 
 /// Where an earlier segmenter of the same broadcast stopped.
@@ -131,6 +143,7 @@ pub struct Segmenter {
     lanes: Vec<Lane>,
     sink: Sink,
     next_msn: u64,
+    first_init: u32,
     /// Where the segment that is open begins, as its cut said, in 1/90000 s.
     segment_at: i64,
     /// While the publisher is away: the end of the gaps written so far.
@@ -161,7 +174,8 @@ impl Segmenter {
             phase: Phase::Discovering { since: None },
             lanes: Vec::new(),
             sink: Sink { announce_parts, ..Sink::default() },
-            next_msn: 0,
+            next_msn: config.first.msn,
+            first_init: config.first.init,
             segment_at: START,
             gap_at: START,
             last_keyframe: None,
@@ -386,7 +400,11 @@ impl Segmenter {
         for kind in [Kind::Video, Kind::Audio] {
             let wanted = self.expect.is_none_or(|tracks| tracks.has(kind));
             if wanted && held.iter().any(|(frame, _)| frame.track.kind() == kind) {
-                self.lanes.push(Lane::new(kind, START));
+                let mut lane = Lane::new(kind, START);
+                if let Some(last) = self.first_init.checked_sub(1) {
+                    lane.resume(last);
+                }
+                self.lanes.push(lane);
             }
         }
         let Some(leader) = self.lanes.first().map(|lane| lane.kind) else { return };
