@@ -15,6 +15,7 @@ use serde::Serialize;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::nofile;
+use crate::config::Config;
 
 /// A check that takes longer is a finding itself.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,23 +40,23 @@ const FUTURE_MAX: Duration = Duration::from_secs(60);
 /// Arguments of `stagedoor doctor`.
 #[derive(Debug, Clone, Args)]
 pub struct DoctorArgs {
-    /// Address of the web server.
-    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
-    pub http: SocketAddr,
+    /// Configuration to judge, with the STAGEDOOR_… variables over it, as the server reads them.
+    #[arg(long, value_name = "FILE", env = "STAGEDOOR_CONFIG")]
+    pub config: Option<PathBuf>,
 
-    /// Address for publishers.
-    #[arg(long, default_value = "0.0.0.0:1935", value_name = "ADDRESS")]
-    pub rtmp: SocketAddr,
+    /// Another address for the web server.
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Option<SocketAddr>,
 
-    /// Folder for everything that is kept.
-    #[arg(long, default_value = "data", value_name = "FOLDER")]
-    pub data_dir: PathBuf,
+    /// Another address for publishers.
+    #[arg(long, value_name = "ADDRESS")]
+    pub rtmp: Option<SocketAddr>,
 
-    /// Database, when it is not the SQLite file in the data folder: postgres://… or sqlite://…
-    #[arg(long, value_name = "URL", env = "STAGEDOOR_DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    /// Another folder for everything that is kept.
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
 
-    /// Host name under which viewers and encoders reach this machine by TLS.
+    /// Host name under which viewers and encoders reach this machine by TLS, when it is not that of http.public_url.
     #[arg(long, value_name = "NAME")]
     pub tls_name: Option<String>,
 
@@ -133,29 +134,56 @@ pub async fn run(args: DoctorArgs) -> ExitCode {
 
 /// Runs all checks, in the order in which a person would fix them.
 pub async fn examine(args: &DoctorArgs) -> Vec<Finding> {
-    let mut findings = vec![port("port.http", "--http", args.http), port("port.rtmp", "--rtmp", args.rtmp)];
-    findings.push(open_files(nofile::limits().1, args.viewers));
-    findings.push(data_folder(&args.data_dir));
-    findings.extend(space(&args.data_dir));
-    findings.push(match &args.database_url {
-        Some(url) if url.starts_with("postgres:") || url.starts_with("postgresql:") => postgres(url).await,
-        Some(url) => match url.strip_prefix("sqlite:") {
-            Some(path) => sqlite(Path::new(path.trim_start_matches("//"))).await,
-            None => Finding::error(
-                "database",
-                "the database URL begins with neither sqlite: nor postgres:",
-                "use sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE",
-            ),
-        },
-        None => sqlite(&args.data_dir.join("stagedoor.db")).await,
+    let mut findings = Vec::new();
+    // With a broken configuration the rest is judged as if there were none.
+    let mut config = Config::load(args.config.as_deref(), std::env::vars()).unwrap_or_else(|error| {
+        let fix = "correct it; docs/operate lists every key with its default";
+        findings.push(Finding::error("config", error.to_string(), fix));
+        Config::default()
     });
-    findings.push(clock(SystemTime::now(), newest_file(&args.data_dir)));
+    config.http.listen = args.http.unwrap_or(config.http.listen);
+    config.rtmp.listen = args.rtmp.unwrap_or(config.rtmp.listen);
+    if let Some(folder) = &args.data_dir {
+        config.data_dir.clone_from(folder);
+    }
+    let folder = config.data_dir.as_path();
+    findings.push(port("port.http", "--http", config.http.listen));
+    findings.push(port("port.rtmp", "--rtmp", config.rtmp.listen));
+    findings.push(open_files(nofile::limits().1, args.viewers));
+    findings.push(data_folder(folder));
+    findings.extend(space(folder));
+    findings.push(database(&config.database_url()).await);
+    findings.push(clock(SystemTime::now(), newest_file(folder)));
     findings.push(clock_sync().await);
     findings.extend(ffmpeg().await);
-    if let Some(name) = &args.tls_name {
+    if let Some(name) = args.tls_name.as_deref().or_else(|| config.http.public_url.as_deref().and_then(secure_name)) {
         findings.push(tls_name(name).await);
     }
     findings
+}
+
+/// The host name in an `https://` address.
+fn secure_name(url: &str) -> Option<&str> {
+    let host = url.strip_prefix("https://")?.split(['/', '?', '#']).next()?;
+    match host.find(']') {
+        Some(end) => host.get(..=end),
+        None => host.split(':').next(),
+    }
+}
+
+/// Whether the database can be used.
+async fn database(url: &str) -> Finding {
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        return sqlite(Path::new(path)).await;
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return postgres(url).await;
+    }
+    Finding::error(
+        "database",
+        "database.url begins with neither sqlite:// nor postgres://",
+        "use sqlite://FILE or postgres://USER:PASSWORD@HOST/DATABASE, or leave it out for a file in the data folder",
+    )
 }
 
 fn table(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
@@ -502,7 +530,7 @@ fn join(names: &[&str]) -> String {
 /// Whether the TLS name leads here.
 async fn tls_name(name: &str) -> Finding {
     let check = "tls_name";
-    if name.parse::<IpAddr>().is_ok() || name == "localhost" || !name.contains('.') {
+    if name.starts_with('[') || name.parse::<IpAddr>().is_ok() || name == "localhost" || !name.contains('.') {
         return Finding::error(
             check,
             format!("{name} is not a public host name"),
@@ -650,6 +678,31 @@ mod tests {
     async fn names_that_cannot_have_a_certificate_are_refused() {
         for name in ["localhost", "192.0.2.7", "studio"] {
             assert_eq!(tls_name(name).await.severity, Severity::Error, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_tls_name_is_taken_from_a_secure_address_only() {
+        assert_eq!(secure_name("https://stage.example.org:8443/x"), Some("stage.example.org"));
+        assert_eq!(secure_name("https://[2001:db8::1]:8443"), Some("[2001:db8::1]"));
+        assert_eq!(secure_name("http://stage.example.org"), None);
+    }
+
+    #[tokio::test]
+    async fn a_broken_configuration_is_a_finding_and_the_rest_is_still_judged() {
+        let args = DoctorArgs {
+            config: Some(PathBuf::from("/nonexistent/stagedoor.toml")),
+            http: Some("127.0.0.1:0".parse().unwrap()),
+            rtmp: Some("127.0.0.1:0".parse().unwrap()),
+            data_dir: Some(std::env::temp_dir()),
+            tls_name: None,
+            viewers: 10,
+            json: false,
+        };
+        let findings = examine(&args).await;
+        assert_eq!((findings[0].check, findings[0].severity), ("config", Severity::Error));
+        for check in ["port.http", "port.rtmp", "open_files", "data_folder", "disk", "database", "clock", "ffmpeg"] {
+            assert!(findings.iter().any(|finding| finding.check == check), "{check}");
         }
     }
 

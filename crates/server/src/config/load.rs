@@ -8,8 +8,10 @@ use super::Config;
 
 /// What the environment variables begin with.
 const PREFIX: &str = "STAGEDOOR_";
-/// Variables with this prefix belong to other parts: to the tests, to the vault, to the choice of the file.
-const NOT_CONFIG: [&str; 4] = ["STAGEDOOR_TEST_", "STAGEDOOR_MASTER_KEY", "STAGEDOOR_CONFIG", "STAGEDOOR_LOG"];
+/// Variables with this prefix belong to other parts: to the tests, to the vault, to the choice of the file, to
+/// `stagedoor load`.
+const NOT_CONFIG: [&str; 5] =
+    ["STAGEDOOR_TEST_", "STAGEDOOR_MASTER_KEY", "STAGEDOOR_CONFIG", "STAGEDOOR_LOG", "STAGEDOOR_API_TOKEN"];
 /// A configuration longer than this is none.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
