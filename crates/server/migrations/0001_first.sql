@@ -69,6 +69,9 @@ CREATE TABLE broadcasts (
     stream_id TEXT NOT NULL REFERENCES streams (id) ON DELETE CASCADE,
     state TEXT NOT NULL,
     started_at BIGINT NOT NULL,
+    -- What a restarted process must know to go on: the wall time of output time zero, and the parts' target duration.
+    origin_ms BIGINT,
+    part_target_ms BIGINT,
     away_at BIGINT,
     ended_at BIGINT
 );

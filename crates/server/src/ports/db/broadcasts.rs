@@ -20,6 +20,10 @@ pub struct Latest {
     pub event: EventId,
     /// When it ended; absent while it may go on.
     pub ended_at: Option<Time>,
+    /// The wall time of its output time zero; absent before its first part.
+    pub origin: Option<Time>,
+    /// The target duration of its parts; absent before the first one, and when there are none.
+    pub part_target: Option<Duration>,
     /// How it is packaged.
     pub latency: Latency,
     /// How far back viewers may go.
@@ -36,6 +40,21 @@ pub struct Latest {
 pub async fn insert(tx: &mut Tx, broadcast: BroadcastId, stream: StreamId, at: Time) -> Result<(), DbError> {
     let sql = "INSERT INTO broadcasts (id, stream_id, state, started_at) VALUES ($1, $2, 'live', $3)";
     tx.execute(sql, [broadcast.into(), stream.into(), at.into()]).await.map(|_| ())
+}
+
+/// Writes down what packaging must keep to from the first part to the last.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn began(
+    tx: &mut Tx,
+    broadcast: BroadcastId,
+    origin: Time,
+    part_target: Option<Duration>,
+) -> Result<(), DbError> {
+    let sql = "UPDATE broadcasts SET origin_ms = $2, part_target_ms = $3 WHERE id = $1";
+    tx.execute(sql, [broadcast.into(), origin.into(), part_target.into()]).await.map(|_| ())
 }
 
 /// Writes down that a broadcast has entered `state`.
@@ -56,7 +75,7 @@ pub async fn enter(tx: &mut Tx, broadcast: BroadcastId, state: State, at: Time) 
 ///
 /// Any [`DbError`] of a statement.
 pub async fn latest(db: &Db) -> Result<Vec<Latest>, DbError> {
-    let sql = "SELECT b.id AS broadcast, s.id AS stream, e.id AS event, b.ended_at, \
+    let sql = "SELECT b.id AS broadcast, s.id AS stream, e.id AS event, b.ended_at, b.origin_ms, b.part_target_ms, \
         e.latency, e.dvr_window_ms, e.reconnect_window_ms \
         FROM streams s JOIN events e ON e.id = s.event_id \
         JOIN broadcasts b ON b.id = (SELECT MAX(id) FROM broadcasts WHERE stream_id = s.id)";
@@ -69,6 +88,8 @@ pub async fn latest(db: &Db) -> Result<Vec<Latest>, DbError> {
                 stream: row.parse("stream")?,
                 event: row.parse("event")?,
                 ended_at: row.time_maybe("ended_at")?,
+                origin: row.time_maybe("origin_ms")?,
+                part_target: row.time_maybe("part_target_ms")?.map(|ms| ms.since(Time::default())),
                 latency: row.known("latency", Latency::from_name)?,
                 dvr_window: row.duration("dvr_window_ms")?,
                 reconnect_window: row.duration("reconnect_window_ms")?,
@@ -96,11 +117,16 @@ mod tests {
             let found = latest(&db).await.unwrap();
             assert_eq!(found.len(), 1);
             assert_eq!((found[0].broadcast, found[0].ended_at), (id(2), None));
+            assert_eq!((found[0].origin, found[0].part_target), (None, None));
 
             let mut tx = db.write().await.unwrap();
             enter(&mut tx, id(2), State::Away { until: Duration::ZERO }, Time::from_millis(40)).await.unwrap();
+            began(&mut tx, id(2), Time::from_millis(31), Some(Duration::from_millis(501))).await.unwrap();
             tx.commit().await.unwrap();
-            assert_eq!(latest(&db).await.unwrap()[0].ended_at, None);
+            let found = latest(&db).await.unwrap();
+            assert_eq!(found[0].ended_at, None);
+            assert_eq!(found[0].origin, Some(Time::from_millis(31)));
+            assert_eq!(found[0].part_target, Some(Duration::from_millis(501)));
 
             let mut tx = db.write().await.unwrap();
             enter(&mut tx, id(2), State::Ended, Time::from_millis(50)).await.unwrap();
