@@ -182,7 +182,7 @@ export class Engine {
 
   /** True when the reader is in the past and could go live. */
   get inPast(): boolean {
-    return this.#inPast;
+    return this.#inPast || (this.#userPaused && this.#behindMs() > PAUSED_BEHIND_MS);
   }
 
   get qualities(): Quality[] {

@@ -13,7 +13,7 @@ export const en = {
   "refusal.code_invalid":
     "This code does not open this event. Compare it with your invitation, or ask the organiser for a new one.",
   "refusal.code_in_use":
-    "This code is watching on another device. Close the page there and try again, or ask the organiser for a new code.",
+    "This code is being used on another device. Close the page there and try again, or ask the organiser for a new code.",
   "refusal.access_ended": "This code is no longer valid. Ask the organiser for a new one.",
   "refusal.too_many_attempts": "Too many tries, perhaps not only yours. You can go on in {time}.",
   "refusal.unknown": "That did not work, and it is not your fault. Please try again.",

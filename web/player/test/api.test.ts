@@ -1,0 +1,122 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ServerClock } from "../src/model/clock.ts";
+import { Api, retryAfter } from "../src/net/api.ts";
+
+afterEach(() => void vi.unstubAllGlobals());
+
+const CODE = "ABCDEFGHJKLM";
+const SESSION = {
+  id: "ses_1",
+  event: "evt_1",
+  title: "Premiere",
+  name: "Ana",
+  state: "away",
+  expires_at: null,
+  playback: { hls: "http://h/live/t/str_1/index.m3u8" },
+  feed: "/api/v1/events/evt_1/sessions/current/feed",
+};
+
+/** An API whose server answers everything with this. */
+function answering(status: number, body: unknown = {}, headers: Record<string, string> = {}): Api {
+  const response = () => new Response(body === undefined ? null : JSON.stringify(body), { status, headers });
+  vi.stubGlobal("fetch", async () => response());
+  return new Api("evt_1", new ServerClock());
+}
+const signal = new AbortController().signal;
+
+describe("redeeming a code", () => {
+  test("gives the session", async () => {
+    expect(await answering(201, SESSION).redeem(CODE, null, 0, signal)).toEqual({
+      type: "session",
+      session: { id: "ses_1", name: "Ana", hls: SESSION.playback.hls, feed: SESSION.feed },
+      event: { title: "Premiere", startsAt: null },
+      broadcast: "away",
+    });
+  });
+
+  test.each([
+    [403, "code_invalid"],
+    [409, "code_in_use"],
+    [410, "access_ended"],
+  ])("%i %s is a refusal of that name", async (status, code) => {
+    expect(await answering(status, { code }).redeem(CODE, null, 0, signal)).toEqual({
+      type: "refused",
+      refusal: code,
+    });
+  });
+
+  test("too many attempts say how long to wait", async () => {
+    const api = answering(429, { code: "too_many_attempts" }, { "retry-after": "42" });
+    expect(await api.redeem(CODE, null, 0, signal)).toEqual({
+      type: "refused",
+      refusal: "too_many_attempts",
+      waitMs: 42_000,
+    });
+  });
+
+  test("a proof that is wanted is a challenge, in the problem or in an object", async () => {
+    const challenge = { type: "challenge", challenge: { challenge: "c", bits: 18 } };
+    const flat = answering(429, { code: "proof_required", challenge: "c", bits: 18 });
+    expect(await flat.redeem(CODE, null, 0, signal)).toEqual(challenge);
+    const nested = answering(429, { code: "proof_required", challenge: { challenge: "c", bits: 18 } });
+    expect(await nested.redeem(CODE, null, 0, signal)).toEqual(challenge);
+  });
+
+  test("a busy server is tried again, later each time", async () => {
+    const waits = await Promise.all(
+      [0, 1, 2, 9].map(async (tries) => answering(503).redeem(CODE, null, tries, signal)),
+    );
+    expect(waits.map((answer) => answer?.type === "submit_failed" && answer.waitMs)).toEqual([
+      2_000, 4_000, 8_000, 30_000,
+    ]);
+  });
+
+  test("no network is tried again as well", async () => {
+    vi.stubGlobal("fetch", async () => Promise.reject(new TypeError("failed to fetch")));
+    const answer = await new Api("evt_1", new ServerClock()).redeem(CODE, null, 0, signal);
+    expect(answer).toEqual({ type: "submit_failed", trouble: "network", waitMs: 2_000 });
+  });
+
+  test("an answer that cannot be understood is nobody's fault", async () => {
+    expect(await answering(201, { hello: 1 }).redeem(CODE, null, 0, signal)).toMatchObject({
+      refusal: "unknown",
+    });
+    expect(await answering(418, "?").redeem(CODE, null, 0, signal)).toMatchObject({ refusal: "unknown" });
+  });
+
+  test("a call that was called off answers nothing", async () => {
+    const off = new AbortController();
+    off.abort();
+    vi.stubGlobal("fetch", async () => Promise.reject(new DOMException("aborted", "AbortError")));
+    expect(await new Api("evt_1", new ServerClock()).redeem(CODE, null, 0, off.signal)).toBeNull();
+  });
+});
+
+describe("asking who we are", () => {
+  test.each([401, 403, 404, 410])("%i means: nobody", async (status) => {
+    expect(await answering(status, { code: "x" }).current(signal)).toEqual({ type: "no_session" });
+  });
+  test.each([429, 500, 503])("%i says nothing about us", async (status) => {
+    expect(await answering(status).current(signal)).toEqual({ type: "trouble", trouble: "busy" });
+  });
+});
+
+test("the open door tells title, start and state, and an unknown event", async () => {
+  const body = { event: "evt_1", title: "Premiere", starts_at: "2026-11-21T19:30:00.000Z", state: "idle" };
+  expect(await answering(200, body).door(signal)).toEqual({
+    type: "door",
+    event: { title: "Premiere", startsAt: Date.parse(body.starts_at) },
+    broadcast: "idle",
+  });
+  expect(await answering(404).door(signal)).toEqual({ type: "missing" });
+});
+
+test("Retry-After is seconds or a date, bounded", () => {
+  const now = Date.parse("2026-11-21T10:00:00Z");
+  expect(retryAfter("30", now)).toBe(30_000);
+  expect(retryAfter("Sat, 21 Nov 2026 10:01:00 GMT", now)).toBe(60_000);
+  expect(retryAfter("86400", now)).toBe(900_000);
+  expect(retryAfter("-3", now)).toBe(0);
+  expect(retryAfter("soon", now)).toBeNull();
+  expect(retryAfter(null, now)).toBeNull();
+});
