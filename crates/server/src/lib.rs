@@ -5,5 +5,10 @@
 
 pub mod access;
 pub mod config;
+pub mod deliver;
 pub mod facts;
+pub mod http;
+pub mod ingest;
+pub mod live;
 pub mod ports;
+pub mod telemetry;

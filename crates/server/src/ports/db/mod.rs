@@ -15,6 +15,7 @@ pub mod broadcasts;
 pub mod events;
 pub mod facts;
 pub mod invitations;
+pub mod segments;
 pub mod sessions;
 pub mod settings;
 pub mod stream_keys;

@@ -1,0 +1,482 @@
+//! Turns one broadcast's frames into what its channel serves, and follows its states.
+//!
+//! One task per broadcast. It reads the ring, drives the pure [`Segmenter`], puts pieces into the renditions' windows
+//! and makes them visible, and keeps the status true. It does not decide who may
+//! publish and never waits for storage: finished segments are handed to the [`Archive`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stagedoor_domain::id::{BroadcastId, KeyId};
+use stagedoor_domain::stream::{Broadcast, State as Phase};
+use stagedoor_domain::time::Time;
+use stagedoor_media::package::hls::{self, RenditionInfo, RenditionReport};
+use stagedoor_media::package::{Body, Piece, Segmenter, Snapshot, StoredSegment, Window};
+use stagedoor_media::{Frame, Kind, Track, WallTime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::archive::Archive;
+use super::channel::{Channel, Rendition};
+use super::health::Meter;
+use super::plan::Plan;
+use super::playlist::Text;
+use super::ring::Subscriber;
+use super::status::{PublisherStatus, StreamStatus};
+use crate::ports::clock::Clock;
+use crate::ports::db::streams::Numbers;
+
+/// How often health figures are renewed.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Segment numbers promised ahead: some seconds, in which the database may be slow.
+const RESERVE_MSN: u64 = 4;
+
+/// Frames taken from the ring before pieces are published: a burst must not delay them for long.
+const BATCH_MAX: usize = 64;
+
+/// What the hub wants of a broadcast; the packager follows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    publisher: Option<Arc<Attached>>,
+    end: bool,
+}
+
+/// A publisher that has been let in.
+#[derive(Debug)]
+pub(super) struct Attached {
+    /// Its ticket's number.
+    pub number: u64,
+    /// The stream key it came with.
+    pub key: KeyId,
+    /// What its encoder calls itself.
+    pub encoder: String,
+    /// When it connected.
+    pub connected_at: Time,
+}
+
+impl Wanted {
+    pub(super) fn attach(&mut self, publisher: Arc<Attached>) {
+        self.publisher = Some(publisher);
+    }
+
+    /// The publisher with this number is gone; one that has taken its place is not touched.
+    pub(super) fn detach(&mut self, number: u64) -> bool {
+        let gone = self.publisher.as_ref().is_some_and(|publisher| publisher.number == number);
+        if gone {
+            self.publisher = None;
+        }
+        gone
+    }
+
+    pub(super) fn end(&mut self) {
+        self.end = true;
+    }
+
+    /// The stream key of whoever publishes.
+    pub(super) fn key(&self) -> Option<KeyId> {
+        self.publisher.as_ref().map(|publisher| publisher.key)
+    }
+}
+
+/// Why the packager returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The broadcast is over.
+    Ended,
+    /// The server stops; the broadcast goes on when it is back.
+    Suspended,
+}
+
+/// What a rendition has shown of itself, for the multivariant playlist.
+struct Measured {
+    track: Arc<Track>,
+    segment_bytes: u64,
+    bytes: u64,
+    duration: Duration,
+    peak_bps: u64,
+    has_part: bool,
+}
+
+impl Measured {
+    fn new(track: Arc<Track>) -> Self {
+        Self { track, segment_bytes: 0, bytes: 0, duration: Duration::ZERO, peak_bps: 0, has_part: false }
+    }
+
+    fn average_bps(&self) -> u64 {
+        bits_per_second(self.bytes, self.duration)
+    }
+}
+
+/// Where a rendition stands, for the playlists of the others.
+fn report(rendition: &Rendition, snapshot: &Snapshot) -> Option<RenditionReport> {
+    let last = snapshot.last()?;
+    Some(RenditionReport { uri: format!("../{}/index.m3u8", rendition.kind().as_str()), last })
+}
+
+fn bits_per_second(bytes: u64, duration: Duration) -> u64 {
+    let bits = u128::from(bytes) * 8 * 1_000_000;
+    u64::try_from(bits / duration.as_micros().max(1)).unwrap_or(u64::MAX)
+}
+
+/// The task's state.
+pub(super) struct Packager {
+    pub plan: Plan,
+    pub broadcast: BroadcastId,
+    pub machine: Broadcast,
+    pub segmenter: Segmenter,
+    pub channel: Arc<Channel>,
+    pub frames: Subscriber,
+    pub wanted: watch::Receiver<Wanted>,
+    pub numbers: watch::Sender<Numbers>,
+    pub archive: Archive,
+    pub clock: Clock,
+    attached: Option<Arc<Attached>>,
+    meter: Meter,
+    measured: HashMap<Kind, Measured>,
+    advertised_bps: u64,
+    state_since: Time,
+    status_due: Duration,
+    skipped: u64,
+    origin: Option<WallTime>,
+    /// What has been used so far ends below these numbers.
+    unused: Numbers,
+    /// What the database promises to have left.
+    reserved: Numbers,
+}
+
+/// What a packager is made of.
+pub(super) struct Parts {
+    pub plan: Plan,
+    pub broadcast: BroadcastId,
+    pub machine: Broadcast,
+    pub segmenter: Segmenter,
+    pub channel: Arc<Channel>,
+    pub frames: Subscriber,
+    pub wanted: watch::Receiver<Wanted>,
+    pub first: Numbers,
+    pub numbers: watch::Sender<Numbers>,
+    pub archive: Archive,
+    pub clock: Clock,
+}
+
+impl Packager {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { plan, broadcast, machine, segmenter, channel, frames, wanted, first, numbers, archive, clock } =
+            parts;
+        let state_since = clock.now();
+        Self {
+            plan,
+            broadcast,
+            machine,
+            segmenter,
+            channel,
+            frames,
+            wanted,
+            numbers,
+            archive,
+            clock,
+            attached: None,
+            meter: Meter::default(),
+            measured: HashMap::new(),
+            advertised_bps: 0,
+            state_since,
+            status_due: Duration::ZERO,
+            skipped: 0,
+            origin: None,
+            unused: first,
+            reserved: first,
+        }
+    }
+
+    /// Runs until the broadcast is over or the server stops.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Outcome {
+        self.wanted.mark_changed();
+        self.tell_status();
+        let outcome = loop {
+            let live = self.machine.state() == Phase::Live;
+            let pause = self.next_wake().saturating_sub(self.clock.elapsed());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    self.take_waiting_frames();
+                    self.segmenter.away();
+                    self.publish_pieces();
+                    break Outcome::Suspended;
+                }
+                changed = self.wanted.changed() => {
+                    if changed.is_err() || self.follow() {
+                        break Outcome::Ended;
+                    }
+                }
+                frame = self.frames.next(), if live => {
+                    let Some(frame) = frame else { break Outcome::Ended };
+                    self.push(frame);
+                    self.take_waiting_frames();
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            if self.tick() {
+                break Outcome::Ended;
+            }
+            self.publish_pieces();
+        };
+        if outcome == Outcome::Ended {
+            self.segmenter.end();
+            self.publish_pieces();
+            self.machine.end();
+            self.enter(Phase::Ended);
+        }
+        self.archive.reserve(self.plan.stream, self.unused);
+        self.numbers.send_replace(self.unused);
+        outcome
+    }
+
+    /// Does what the hub wants; true when that is the end.
+    fn follow(&mut self) -> bool {
+        let wanted = self.wanted.borrow_and_update().clone();
+        let number = |publisher: &Option<Arc<Attached>>| publisher.as_ref().map(|publisher| publisher.number);
+        if number(&wanted.publisher) != number(&self.attached) {
+            if self.attached.take().is_some() {
+                self.take_waiting_frames();
+                self.segmenter.away();
+                self.machine.drop(self.clock.elapsed());
+            }
+            if wanted.publisher.is_some() {
+                self.attached = wanted.publisher;
+                self.meter = Meter::default();
+                // Cannot be refused: the place is taken by one publisher at a time, and it was dropped just above.
+                let _begun = self.machine.publish(self.clock.elapsed());
+            }
+            if !wanted.end {
+                self.enter(self.machine.state());
+            }
+        }
+        if wanted.end {
+            self.take_waiting_frames();
+        }
+        wanted.end
+    }
+
+    /// What time alone brings; true when that is the end.
+    fn tick(&mut self) -> bool {
+        let now = self.clock.elapsed();
+        self.machine.tick(now);
+        if self.machine.state() == Phase::Ended {
+            return true;
+        }
+        if self.attached.is_none() {
+            self.segmenter.wake(self.wall());
+        }
+        if now >= self.status_due {
+            self.status_due = now + STATUS_EVERY;
+            self.tell_status();
+            self.reserve();
+        }
+        false
+    }
+
+    /// Has numbers promised that are still to be used, so that a process that dies has used none beyond them.
+    fn reserve(&mut self) {
+        let unused = self.unused;
+        if unused.next_msn + RESERVE_MSN / 2 > self.reserved.next_msn
+            || unused.next_discontinuity >= self.reserved.next_discontinuity
+            || unused.next_init >= self.reserved.next_init
+        {
+            self.reserved = Numbers {
+                next_msn: unused.next_msn + RESERVE_MSN,
+                next_discontinuity: unused.next_discontinuity + 2,
+                next_init: unused.next_init.saturating_add(2),
+            };
+            self.archive.reserve(self.plan.stream, self.reserved);
+        }
+    }
+
+    fn next_wake(&self) -> Duration {
+        let now = self.clock.elapsed();
+        let mut wake = self.status_due.max(now);
+        if let Some(until) = self.machine.next_wake() {
+            wake = wake.min(until);
+        }
+        if self.attached.is_none()
+            && let Some(due) = self.segmenter.next_wake()
+        {
+            wake = wake.min(now + due.since(self.wall()));
+        }
+        wake
+    }
+
+    fn take_waiting_frames(&mut self) {
+        for _ in 0..BATCH_MAX {
+            let Some(frame) = self.frames.try_next() else { break };
+            self.push(frame);
+        }
+    }
+
+    fn push(&mut self, frame: Frame) {
+        self.meter.push(&frame);
+        let wall = self.wall();
+        self.segmenter.push(frame, wall);
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime(self.clock.now().millis())
+    }
+
+    /// Has a new state written down and tells everyone.
+    fn enter(&mut self, state: Phase) {
+        self.state_since = self.clock.now();
+        self.tell_status();
+        self.archive.entered(self.plan, self.broadcast, state, self.state_since);
+    }
+
+    fn tell_status(&mut self) {
+        let skipped = self.frames.skipped();
+        metrics::counter!("live_frames_skipped_total").increment(skipped - self.skipped);
+        self.skipped = skipped;
+        self.channel.set_status(StreamStatus {
+            state: self.machine.state().into(),
+            since: Some(self.state_since),
+            publisher: self.attached.as_ref().map(|attached| PublisherStatus {
+                encoder: attached.encoder.clone(),
+                connected_at: attached.connected_at,
+            }),
+            video: self.meter.video(),
+            audio: self.meter.audio(),
+            advice: if self.attached.is_some() { self.meter.advice() } else { Vec::new() },
+        });
+    }
+
+    /// Puts finished pieces where players find them.
+    fn publish_pieces(&mut self) {
+        let mut changed = false;
+        while let Some(piece) = self.segmenter.poll() {
+            changed = true;
+            self.add(piece);
+        }
+        if !changed {
+            return;
+        }
+        let renditions: Vec<_> =
+            [Kind::Video, Kind::Audio].into_iter().filter_map(|kind| self.channel.rendition(kind)).collect();
+        let snapshots: Vec<_> = renditions.iter().map(|rendition| rendition.window().snapshot()).collect();
+        let reports: Vec<_> =
+            renditions.iter().zip(&snapshots).map(|(rendition, snapshot)| report(rendition, snapshot)).collect();
+        for (place, (rendition, snapshot)) in renditions.iter().zip(snapshots).enumerate() {
+            let others = reports.iter().enumerate().filter(|&(other, _)| other != place);
+            rendition.publish(snapshot, others.filter_map(|(_, report)| report.clone()).collect());
+        }
+        if let (None, Some(origin)) = (self.origin, self.segmenter.origin()) {
+            self.origin = Some(origin);
+            self.archive.began(self.broadcast, Time::from_millis(origin.0), self.segmenter.part_target());
+        }
+        self.advertise();
+    }
+
+    fn add(&mut self, piece: Piece) {
+        let kind = piece.rendition;
+        match &piece.body {
+            Body::Init { id, track, bytes } => {
+                self.measured.insert(kind, Measured::new(track.clone()));
+                self.advertised_bps = 0;
+                self.archive.init(self.plan.stream, kind, *id, bytes.clone());
+                self.unused.next_init = self.unused.next_init.max(id.saturating_add(1));
+                self.with_window(kind, |window| window.add(piece));
+            }
+            Body::Part { bytes, duration, gap, .. } => {
+                if let Some(measured) = self.measured.get_mut(&kind)
+                    && !gap
+                {
+                    let size = bytes.len() as u64;
+                    measured.segment_bytes += size;
+                    measured.bytes += size;
+                    measured.duration += *duration;
+                    if !measured.has_part {
+                        measured.has_part = true;
+                        measured.peak_bps = bits_per_second(size, *duration);
+                    }
+                }
+                self.with_window(kind, |window| window.add(piece));
+            }
+            Body::SegmentEnd { msn, duration, wall, discontinuity, init, gap } => {
+                let mut segment = StoredSegment {
+                    msn: *msn,
+                    duration: *duration,
+                    wall: *wall,
+                    discontinuity: *discontinuity,
+                    init: *init,
+                    gap: *gap,
+                    bytes: 0,
+                };
+                if let Some(measured) = self.measured.get_mut(&kind) {
+                    segment.bytes = std::mem::take(&mut measured.segment_bytes);
+                    if !segment.gap {
+                        measured.peak_bps = measured.peak_bps.max(bits_per_second(segment.bytes, segment.duration));
+                    }
+                }
+                self.with_window(kind, |window| window.add(piece));
+                if let Some(rendition) = self.channel.rendition(kind) {
+                    self.archive.segment(self.plan.stream, &rendition, segment);
+                }
+            }
+            Body::SegmentStart { msn, discontinuity, .. } => {
+                self.unused.next_msn = self.unused.next_msn.max(msn.saturating_add(1));
+                // Both renditions have the same discontinuities: one of them counts.
+                if *discontinuity && self.leads(kind) {
+                    self.unused.next_discontinuity += 1;
+                }
+                self.with_window(kind, |window| window.add(piece));
+            }
+            Body::Begin { .. } if self.channel.rendition(kind).is_none() => {
+                let mut window = self.window(kind);
+                window.add(piece);
+                self.channel.set_rendition(Arc::new(Rendition::new(kind, window)));
+            }
+            Body::Begin { .. } | Body::End => self.with_window(kind, |window| window.add(piece)),
+        }
+    }
+
+    fn with_window(&self, kind: Kind, change: impl FnOnce(&mut Window)) {
+        if let Some(rendition) = self.channel.rendition(kind) {
+            change(&mut rendition.window());
+        }
+    }
+
+    fn window(&self, kind: Kind) -> Window {
+        let mut window = self.plan.window(kind);
+        window.restore(Vec::new(), self.unused.next_discontinuity, []);
+        window
+    }
+
+    /// Pictures lead where there are any.
+    fn leads(&self, kind: Kind) -> bool {
+        kind == Kind::Video || self.channel.rendition(Kind::Video).is_none()
+    }
+
+    /// Writes the multivariant playlist anew when there is something to say.
+    fn advertise(&mut self) {
+        if self.measured.is_empty() || self.measured.values().any(|measured| !measured.has_part) {
+            return;
+        }
+        let peak: u64 = self.measured.values().map(|measured| measured.peak_bps).sum();
+        // A tenth more or less changes no player's choice.
+        if self.advertised_bps > 0 && peak <= self.advertised_bps + self.advertised_bps / 10 {
+            return;
+        }
+        self.advertised_bps = peak;
+        let renditions: Vec<_> = [Kind::Video, Kind::Audio]
+            .into_iter()
+            .filter_map(|kind| self.measured.get(&kind))
+            .map(|measured| RenditionInfo {
+                codec: measured.track.codec.clone(),
+                peak_bps: measured.peak_bps,
+                average_bps: measured.average_bps(),
+                frame_rate: self.meter.frame_rate(),
+            })
+            .collect();
+        let text = Text::new(hls::multivariant(&renditions, self.segmenter.independent_segments()));
+        self.archive.multivariant(self.plan.stream, text.plain.clone());
+        self.channel.set_multivariant(Some(text));
+    }
+}
