@@ -9,7 +9,7 @@ import {
 } from "@tanstack/react-router";
 import { meQuery } from "./api/queries.ts";
 import { EventsPage } from "./pages/events.tsx";
-import { Crashed, NotFound } from "./pages/lost.tsx";
+import { Crashed, NowherePage } from "./pages/lost.tsx";
 import { NewEventPage } from "./pages/new-event.tsx";
 import { RoomPage } from "./pages/room/room.tsx";
 import { SettingsPage } from "./pages/settings.tsx";
@@ -50,7 +50,7 @@ export function createAppRouter(client: QueryClient) {
   return createRouter({
     routeTree: root.addChildren([signIn, inside.addChildren([events, newEvent, room, settings])]),
     context: { client },
-    defaultNotFoundComponent: NotFound,
+    defaultNotFoundComponent: NowherePage,
     defaultErrorComponent: Crashed,
     scrollRestoration: true,
   });

@@ -7,7 +7,7 @@ export function codeGroups(code: string): string[] {
 
 /** Dots in place of a secret, as long as the secret looks, but never telling its real length. */
 export function masked(): string {
-  return "•".repeat(24);
+  return "•".repeat(16);
 }
 
 /** A link without its scheme, short enough to be read: the address is what people recognise. */

@@ -139,7 +139,7 @@ export function EventForm({
       )}
       <div className="form-actions">
         {cancel}
-        <Button type="submit" className="button primary" isPending={pending}>
+        <Button type="submit" className="button primary" data-pending={pending || undefined}>
           {pending ? submitting : submit}
         </Button>
       </div>

@@ -74,7 +74,7 @@ export function EventsPage() {
         <Button
           className="button"
           onPress={() => void list.fetchNextPage()}
-          isPending={list.isFetchingNextPage}
+          data-pending={list.isFetchingNextPage || undefined}
         >
           {t("action.more")}
         </Button>

@@ -137,7 +137,7 @@ function NewToken({ onMade }: { onMade(token: TokenMade): void }) {
         <Input className="input" placeholder={t("settings.token_placeholder")} />
         <FieldError className="error">{error}</FieldError>
       </TextField>
-      <Button type="submit" className="button primary" isPending={create.isPending}>
+      <Button type="submit" className="button primary" data-pending={create.isPending || undefined}>
         {create.isPending ? t("settings.token_creating") : t("settings.token_create")}
       </Button>
       {create.error && (

@@ -64,7 +64,10 @@ export function Shell() {
             <Link to="/settings">{t("app.settings")}</Link>
           </nav>
           <MenuTrigger>
-            <Button className="button quiet account" aria-label={t("app.account")}>
+            <Button
+              className="button quiet account"
+              aria-label={t("app.account", { name: me.data.username })}
+            >
               <Icon name="account" />
               <span className="account-name">{me.data.username}</span>
             </Button>

@@ -110,7 +110,7 @@ export function SignInPage() {
             type="submit"
             className="button primary wide"
             isDisabled={blockedUntil !== null}
-            isPending={signIn.isPending}
+            data-pending={signIn.isPending || undefined}
           >
             {signIn.isPending ? t("sign_in.pending") : t("sign_in.submit")}
           </Button>

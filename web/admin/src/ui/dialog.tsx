@@ -62,6 +62,7 @@ export function Confirm({ title, text, confirm, open, onOpenChange, act, after }
     onOpenChange(next);
   };
   const run = async () => {
+    if (busy) return;
     setBusy(true);
     setError(null);
     try {
@@ -87,7 +88,7 @@ export function Confirm({ title, text, confirm, open, onOpenChange, act, after }
           <Button className="button" autoFocus onPress={() => change(false)} isDisabled={busy}>
             {t("action.cancel")}
           </Button>
-          <Button className="button danger solid" onPress={run} isPending={busy}>
+          <Button className="button danger solid" onPress={run} data-pending={busy || undefined}>
             {confirm}
           </Button>
         </div>

@@ -195,6 +195,7 @@ function NoKey({ make }: { make(): Promise<unknown> }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const run = async () => {
+    if (busy) return;
     setBusy(true);
     setError(null);
     try {
@@ -209,7 +210,7 @@ function NoKey({ make }: { make(): Promise<unknown> }) {
   return (
     <Empty icon="key" title={t("encoder.none")}>
       <p>{t("encoder.none_text")}</p>
-      <Button className="button primary" onPress={run} isPending={busy}>
+      <Button className="button primary" onPress={run} data-pending={busy || undefined}>
         {t("encoder.make")}
       </Button>
       {error !== null && (

@@ -110,7 +110,7 @@ export function People({ event, room }: { event: Event; room: Room }) {
         <Button
           className="button"
           onPress={() => void list.fetchNextPage()}
-          isPending={list.isFetchingNextPage}
+          data-pending={list.isFetchingNextPage || undefined}
         >
           {t("action.more")}
         </Button>
@@ -192,7 +192,7 @@ function AddInvitee({ event, onMade }: { event: Event; onMade(made: InvitationMa
         <Input className="input" ref={input} placeholder={t("people.add_placeholder")} />
         <FieldError className="error">{shown}</FieldError>
       </TextField>
-      <Button type="submit" className="button primary" isPending={add.isPending}>
+      <Button type="submit" className="button primary" data-pending={add.isPending || undefined}>
         <Icon name="plus" />
         {add.isPending ? t("people.adding") : t("people.add")}
       </Button>
