@@ -4,6 +4,8 @@
 //! `app` alone sees them all.
 
 pub mod access;
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod deliver;
 pub mod facts;

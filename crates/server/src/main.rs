@@ -1,1 +1,11 @@
-fn main() {}
+//! `stagedoor`: arguments, and off.
+
+use std::process::ExitCode;
+
+// Thousands of viewers are thousands of small allocations that come and go; the system's allocator keeps what they leave.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    stagedoor_server::cli::main()
+}

@@ -146,10 +146,15 @@ impl Publisher {
         self.ticket.0.signs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Resolves when this publisher has to stop. Cancel-safe.
+    /// Resolves when this publisher has to stop, or its broadcast is over. Cancel-safe.
     pub async fn stopped(&self) -> StopReason {
-        self.ticket.0.stop.cancelled().await;
-        *self.ticket.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+        tokio::select! {
+            () = self.ticket.0.stop.cancelled() => {
+                *self.ticket.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+            }
+            // The packager is gone: it ended just as this publisher came in. Publishing again begins a new broadcast.
+            () = self.wanted.closed() => StopReason::Stopping,
+        }
     }
 }
 

@@ -858,6 +858,9 @@ impl Segmenter {
         }
         let sound_front = self.waiting.back().map_or(i64::MIN, |(_, at)| *at).max(self.lanes[1].end());
         let picture_front = if self.lanes[0].absent { self.lanes[0].end() } else { self.video_front };
+        if picture_front == i64::MIN {
+            return;
+        }
         if sound_front - picture_front > STALL {
             self.lanes[0].absent = true;
             let until = sound_front - STALL;

@@ -1,0 +1,142 @@
+//! The assembly: what this server is made of, in the order in which it is put together.
+//!
+//! The only module that sees them all.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{self, Access, FirstAdmin, MASTER_KEY, MasterKey, MasterKeyError, SignInRefused};
+use crate::config::Config;
+use crate::deliver::{Deliver, TokenCheck};
+use crate::ingest::rtmp::{self, Rtmp};
+use crate::live::Hub;
+use crate::ports::blobs::{BlobError, Blobs};
+use crate::ports::clock::Clock;
+use crate::ports::db::{Db, DbError};
+use crate::ports::random::Random;
+use crate::{http, telemetry};
+
+/// HTTP connections at once: every viewer holds a few, and a page a WebSocket.
+const HTTP_CONNECTIONS_MAX: usize = 60_000;
+/// RTMP connections at once, most of which are strangers that have ten seconds to say a stream key.
+const RTMP_CONNECTIONS_MAX: usize = 8_192;
+
+/// Why the server cannot start; for the person who starts it.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what it is and what to do")]
+pub enum StartError {
+    #[error("the data folder {} cannot be made or used", path.display())]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error("the database cannot be opened")]
+    Db(#[from] DbError),
+    #[error("the master key cannot be loaded")]
+    MasterKey(#[from] MasterKeyError),
+    #[error(transparent)]
+    Access(#[from] access::StartError),
+    #[error("the first administrator cannot be made")]
+    FirstAdmin(#[from] SignInRefused),
+    #[error("media cannot be stored")]
+    Blobs(#[from] BlobError),
+    #[error(
+        "{what} cannot listen on {address}: choose another address with --{option}, or stop the program that uses it"
+    )]
+    Listen { what: &'static str, option: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("metrics cannot be collected")]
+    Telemetry(#[from] telemetry::TelemetryError),
+}
+
+/// A server that is ready to run.
+pub struct App {
+    /// What the operator decided.
+    pub config: Config,
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// What is live.
+    pub hub: Arc<Hub>,
+    /// The administrator that was made at this start, when there was none: the only moment to show the password.
+    pub first_admin: Option<FirstAdmin>,
+    http: TcpListener,
+    rtmp: TcpListener,
+    token_check: TokenCheck,
+    metrics: telemetry::Metrics,
+}
+
+impl App {
+    /// Puts everything together and binds the ports; nothing is served yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], in words for the operator.
+    pub async fn build(config: Config, token_check: TokenCheck) -> Result<Self, StartError> {
+        let metrics = telemetry::metrics()?;
+        let (clock, random) = (Clock::system(), Random::system());
+        let media = config.data_dir.join("media");
+        let folder = |source| StartError::DataDir { path: media.clone(), source };
+        std::fs::create_dir_all(&media).map_err(folder)?;
+
+        let db = Db::open(&config.database_url()).await?;
+        let master = MasterKey::load(&config.data_dir, std::env::var(MASTER_KEY).ok().as_deref(), &random)?;
+        let access = Access::start(db.clone(), clock.clone(), random.clone(), config.access.clone(), &master).await?;
+        let first_admin = access.first_admin(&config.admin.username).await?;
+
+        let hub = Hub::start(db.clone(), Blobs::folder(&media)?, clock.clone(), random.clone());
+        hub.restore().await?;
+
+        let http = listen("HTTP", "http", config.http.listen).await?;
+        let rtmp = listen("RTMP", "rtmp", config.rtmp.listen).await?;
+        Ok(Self { config, db, clock, random, access, hub, first_admin, http, rtmp, token_check, metrics })
+    }
+
+    /// Where pages, API and media are served.
+    ///
+    /// # Errors
+    ///
+    /// An IO error when the operating system does not know.
+    pub fn http_address(&self) -> std::io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// Where encoders connect.
+    ///
+    /// # Errors
+    ///
+    /// An IO error when the operating system does not know.
+    pub fn rtmp_address(&self) -> std::io::Result<SocketAddr> {
+        self.rtmp.local_addr()
+    }
+
+    /// Serves until `stop`; then viewers and publishers are told, what is to be kept is written, and all is closed.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { config, db, clock, random, access, hub, http, rtmp, token_check, metrics, .. } = self;
+        let rtmp_port = rtmp.local_addr().map_or(config.rtmp.listen.port(), |address| address.port());
+        let router = axum::Router::new().route("/livez", axum::routing::get(|| async { "ok" }));
+        let _ = (rtmp_port, &metrics);
+        let deliver = Arc::new(Deliver::new(access.clone(), hub.clone(), token_check));
+        let door = Rtmp { access: access.clone(), hub: hub.clone(), clock, random };
+        let publishers = async {
+            stop.cancelled().await;
+            hub.stop().await;
+        };
+        tokio::join!(
+            http::serve(http, http::Service { deliver, router }, HTTP_CONNECTIONS_MAX, stop.clone()),
+            rtmp::serve(rtmp, door, RTMP_CONNECTIONS_MAX, stop.clone()),
+            access.run(stop.clone()),
+            publishers,
+        );
+        db.close().await;
+    }
+}
+
+async fn listen(what: &'static str, option: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { what, option, address, source })
+}
