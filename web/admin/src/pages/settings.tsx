@@ -95,10 +95,8 @@ function Tokens() {
         open={revoking !== null}
         onOpenChange={(open) => !open && setRevoking(null)}
         act={async () => revoking && revoke(revoking)}
-        after={() => {
-          toast(t("settings.token_revoked"));
-          heading.current?.focus();
-        }}
+        after={() => toast(t("settings.token_revoked"))}
+        landing={heading}
       />
     </section>
   );

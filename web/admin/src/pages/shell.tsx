@@ -14,7 +14,7 @@ export function Shell() {
   const me = useQuery(meQuery);
   const client = useQueryClient();
   const navigate = useNavigate();
-  const path = useRouterState({ select: (state) => state.location.pathname });
+  const path = useRouterState({ select: (state) => state.resolvedLocation?.pathname });
   const leaving = useRef(false);
 
   const signOut = useMutation({
@@ -42,7 +42,7 @@ export function Shell() {
     // A new page begins at its top for the keyboard too.
     if (lastPath.current === path) return;
     lastPath.current = path;
-    main.current?.focus({ preventScroll: true });
+    if (!main.current?.contains(document.activeElement)) main.current?.focus({ preventScroll: true });
   }, [path]);
 
   if (!me.data) return null;

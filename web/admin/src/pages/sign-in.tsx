@@ -32,7 +32,9 @@ export function SignInPage() {
     mutationFn: (body: { username: string; password: string }) => value(api.POST("/api/v1/login", { body })),
     onSuccess: (me) => {
       client.setQueryData(keys.me, me);
-      router.history.replace(next);
+      void router
+        .navigate({ href: next, replace: true })
+        .then(() => document.getElementById("content")?.focus({ preventScroll: true }));
     },
     onError: (error) => {
       if (error instanceof ApiError && error.failure.status === 429) {

@@ -1,4 +1,4 @@
-import { type ReactNode, useState } from "react";
+import { type ReactNode, type RefObject, useState } from "react";
 import { Button, Dialog, Heading, Modal, ModalOverlay } from "react-aria-components";
 import { t } from "../text.ts";
 import { failureText } from "./failure.ts";
@@ -50,10 +50,15 @@ interface ConfirmProps {
   /** Does it; the dialog waits, closes when it is done, and shows what went wrong otherwise. */
   act(): Promise<unknown>;
   after?(): void;
+  /** Where the focus goes afterwards, when what opened the dialog disappears with the act. */
+  landing?: RefObject<HTMLElement | null>;
 }
 
+/** Later than the dialog's own attempt to give the focus back. */
+const LANDING_MS = 80;
+
 /** Asks before something that cannot be taken back. The safe answer has the focus. */
-export function Confirm({ title, text, confirm, open, onOpenChange, act, after }: ConfirmProps) {
+export function Confirm({ title, text, confirm, open, onOpenChange, act, after, landing }: ConfirmProps) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const change = (next: boolean) => {
@@ -69,6 +74,7 @@ export function Confirm({ title, text, confirm, open, onOpenChange, act, after }
       await act();
       onOpenChange(false);
       after?.();
+      if (landing) setTimeout(() => landing.current?.focus(), LANDING_MS);
     } catch (cause) {
       setError(cause);
     } finally {

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { Button, Menu, MenuItem, MenuTrigger, Popover } from "react-aria-components";
 import { api, value } from "../../api/client.ts";
 import { keys } from "../../api/queries.ts";
@@ -23,6 +23,7 @@ interface RoomHeaderProps {
 
 export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
   const [asked, setAsked] = useState<"end" | "edit" | "delete" | null>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const client = useQueryClient();
   const navigate = useNavigate();
   const path = { params: { path: { event: event.id } } };
@@ -32,7 +33,9 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
   return (
     <header className="room-head">
       <div className="room-title">
-        <h1>{event.title}</h1>
+        <h1 ref={heading} tabIndex={-1}>
+          {event.title}
+        </h1>
         <div className="cluster">
           <Status state={stream.state} />
           <span className="muted small">{t("room.latency", { latency: latencyName(event.latency) })}</span>
@@ -78,6 +81,7 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
         onOpenChange={close}
         act={() => value(api.POST("/api/v1/events/{event}/broadcast/end", path))}
         after={() => toast(t("room.ended_toast"))}
+        landing={heading}
       />
       <Confirm
         title={t("room.delete_title", { title: event.title })}

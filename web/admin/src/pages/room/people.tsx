@@ -134,11 +134,8 @@ export function People({ event, room }: { event: Event; room: Room }) {
         open={revoking !== null}
         onOpenChange={(open) => !open && setRevoking(null)}
         act={async () => revoking && revoke(revoking)}
-        after={() => {
-          toast(t("people.revoked", { name: revoking?.name ?? "" }));
-          // The button that was pressed is gone.
-          heading.current?.focus();
-        }}
+        after={() => toast(t("people.revoked", { name: revoking?.name ?? "" }))}
+        landing={heading}
       />
     </section>
   );

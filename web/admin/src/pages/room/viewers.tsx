@@ -115,10 +115,8 @@ export function Viewers({ event, room, state }: ViewersProps) {
             }),
           )
         }
-        after={() => {
-          toast(t("viewers.kicked", { name: kicking?.name ?? "" }));
-          heading.current?.focus();
-        }}
+        after={() => toast(t("viewers.kicked", { name: kicking?.name ?? "" }))}
+        landing={heading}
       />
     </section>
   );
