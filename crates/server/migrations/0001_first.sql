@@ -84,6 +84,8 @@ CREATE TABLE segments (
     duration_us BIGINT NOT NULL,
     wall_ms BIGINT NOT NULL,
     discontinuity BOOLEAN NOT NULL,
+    -- Discontinuities on this stream up to and including this segment.
+    discontinuity_sequence BIGINT NOT NULL,
     gap BOOLEAN NOT NULL,
     init_id BIGINT NOT NULL,
     bytes BIGINT NOT NULL,

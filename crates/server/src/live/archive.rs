@@ -14,7 +14,7 @@ use stagedoor_domain::id::{BroadcastId, StreamId};
 use stagedoor_domain::stream::State;
 use stagedoor_domain::time::Time;
 use stagedoor_media::Kind;
-use stagedoor_media::package::{Stored, StoredSegment};
+use stagedoor_media::package::Stored;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -22,6 +22,7 @@ use super::channel::Rendition;
 use super::plan::Plan;
 use crate::facts::{self, Actor};
 use crate::ports::blobs::{BlobError, Blobs, Key};
+use crate::ports::db::segments::Numbered;
 use crate::ports::db::streams::Numbers;
 use crate::ports::db::{Db, DbError, broadcasts, segments, streams};
 use crate::ports::random::Random;
@@ -32,7 +33,7 @@ const JOBS_MAX: usize = 1_024;
 enum Job {
     Init(StreamId, Kind, u32, Bytes),
     Multivariant(StreamId, Bytes),
-    Segment(StreamId, Arc<Rendition>, StoredSegment),
+    Segment(StreamId, Arc<Rendition>, Numbered),
     Reserve(StreamId, Numbers),
     Clear(StreamId, u64),
     Began { broadcast: BroadcastId, origin: Time, part_target: Option<Duration> },
@@ -65,7 +66,7 @@ impl Archive {
     }
 
     /// Keeps a finished segment, then lets its memory go when the window says so.
-    pub(super) fn segment(&self, stream: StreamId, rendition: &Arc<Rendition>, segment: StoredSegment) {
+    pub(super) fn segment(&self, stream: StreamId, rendition: &Arc<Rendition>, segment: Numbered) {
         self.hand_over(Job::Segment(stream, rendition.clone(), segment));
     }
 
@@ -152,14 +153,9 @@ impl Worker {
         Ok(())
     }
 
-    async fn segment(
-        &self,
-        stream: StreamId,
-        rendition: &Rendition,
-        segment: StoredSegment,
-    ) -> Result<(), ArchiveError> {
-        let (kind, msn) = (rendition.kind(), segment.msn);
-        if !segment.gap {
+    async fn segment(&self, stream: StreamId, rendition: &Rendition, numbered: Numbered) -> Result<(), ArchiveError> {
+        let (kind, msn) = (rendition.kind(), numbered.segment.msn);
+        if !numbered.segment.gap {
             let parts = match rendition.segment(msn) {
                 Some(Stored::Memory(parts)) => parts,
                 // Memory ran out before storage had its turn: the segment is lost to both.
@@ -167,7 +163,7 @@ impl Worker {
             };
             self.blobs.put(Key::Segment(stream, kind, msn), parts).await?;
         }
-        segments::insert(&self.db, stream, kind, &segment).await?;
+        segments::insert(&self.db, stream, kind, &numbered).await?;
         let expired = {
             let mut window = rendition.window();
             window.spilled(msn);

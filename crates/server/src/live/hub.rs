@@ -21,7 +21,7 @@ use super::packager::{Attached, Outcome, Packager, Parts, Wanted};
 use super::plan::Plan;
 use super::playlist::Text;
 use super::publisher::{Occupied, Place, Publisher, SIGN_OF_LIFE, StopReason};
-use super::restore::restore;
+use super::restore::{Restored, restore};
 use super::ring::Ring;
 use super::status::{State, StreamStatus};
 use crate::ports::blobs::{Blobs, Key};
@@ -132,13 +132,14 @@ impl Hub {
             }
             let numbers = streams::numbers(&self.db, latest.stream).await?;
             let restored = restore(&self.db, &self.blobs, &latest, numbers, self.clock.now()).await?;
-            for (kind, window) in restored.windows {
+            let Restored { windows, multivariant, segmenter, numbers } = restored;
+            for (kind, window) in windows {
                 stream.channel.set_rendition(Arc::new(Rendition::new(kind, window)));
             }
-            stream.channel.set_multivariant(restored.multivariant.map(Text::new));
+            stream.channel.set_multivariant(multivariant.map(Text::new));
             let plan = Plan::from(&latest);
             let machine = Broadcast::restored(plan.reconnect_window, self.clock.elapsed());
-            let begin = Begin { plan, broadcast: latest.broadcast, machine, segmenter: restored.segmenter, numbers };
+            let begin = Begin { plan, broadcast: latest.broadcast, machine, segmenter, numbers };
             if self.run(&stream, begin).is_err() {
                 break;
             }

@@ -25,6 +25,7 @@ use super::playlist::Text;
 use super::ring::Subscriber;
 use super::status::{PublisherStatus, StreamStatus};
 use crate::ports::clock::Clock;
+use crate::ports::db::segments::Numbered;
 use crate::ports::db::streams::Numbers;
 
 /// How often health figures are renewed.
@@ -140,6 +141,8 @@ pub(super) struct Packager {
     status_due: Duration,
     skipped: u64,
     origin: Option<WallTime>,
+    first_discontinuity: u64,
+    discontinuities: HashMap<Kind, u64>,
     /// What has been used so far ends below these numbers.
     unused: Numbers,
     /// What the database promises to have left.
@@ -185,6 +188,8 @@ impl Packager {
             status_due: Duration::ZERO,
             skipped: 0,
             origin: None,
+            first_discontinuity: first.next_discontinuity,
+            discontinuities: HashMap::new(),
             unused: first,
             reserved: first,
         }
@@ -417,14 +422,16 @@ impl Packager {
                 }
                 self.with_window(kind, |window| window.add(piece));
                 if let Some(rendition) = self.channel.rendition(kind) {
-                    self.archive.segment(self.plan.stream, &rendition, segment);
+                    let numbered = Numbered { segment, discontinuity_sequence: *self.discontinuities(kind) };
+                    self.archive.segment(self.plan.stream, &rendition, numbered);
                 }
             }
             Body::SegmentStart { msn, discontinuity, .. } => {
                 self.unused.next_msn = self.unused.next_msn.max(msn.saturating_add(1));
-                // Both renditions have the same discontinuities: one of them counts.
-                if *discontinuity && self.leads(kind) {
-                    self.unused.next_discontinuity += 1;
+                if *discontinuity {
+                    *self.discontinuities(kind) += 1;
+                    let count = *self.discontinuities(kind);
+                    self.unused.next_discontinuity = self.unused.next_discontinuity.max(count);
                 }
                 self.with_window(kind, |window| window.add(piece));
             }
@@ -445,13 +452,14 @@ impl Packager {
 
     fn window(&self, kind: Kind) -> Window {
         let mut window = self.plan.window(kind);
-        window.restore(Vec::new(), self.unused.next_discontinuity, []);
+        window.restore(Vec::new(), self.first_discontinuity, []);
         window
     }
 
-    /// Pictures lead where there are any.
-    fn leads(&self, kind: Kind) -> bool {
-        kind == Kind::Video || self.channel.rendition(Kind::Video).is_none()
+    /// How many discontinuities a rendition has had. Both have the same ones, but not at the same moment.
+    fn discontinuities(&mut self, kind: Kind) -> &mut u64 {
+        let first = self.first_discontinuity;
+        self.discontinuities.entry(kind).or_insert(first)
     }
 
     /// Writes the multivariant playlist anew when there is something to say.

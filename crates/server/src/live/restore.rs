@@ -3,6 +3,7 @@
 //! The segments it finished are in the database. Those it had begun, or had not yet written down, may have been seen by
 //! players, so their numbers are spent: they become GAP segments that cover the time until now.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use stagedoor_domain::Time;
@@ -23,6 +24,8 @@ pub(super) struct Restored {
     pub windows: Vec<(Kind, Window)>,
     pub multivariant: Option<String>,
     pub segmenter: Segmenter,
+    /// The numbers to go on with.
+    pub numbers: Numbers,
 }
 
 /// Reads what is left of `latest`.
@@ -36,13 +39,19 @@ pub(super) async fn restore(
     let plan = Plan::from(latest);
     let (Some(origin), now) = (latest.origin, WallTime(now.millis())) else {
         // It was let in and died before its first part.
-        return Ok(Restored { windows: Vec::new(), multivariant: None, segmenter: plan.segmenter(numbers) });
+        let segmenter = plan.segmenter(numbers);
+        return Ok(Restored { windows: Vec::new(), multivariant: None, segmenter, numbers });
     };
     let mut kept = Vec::new();
+    let mut next_discontinuity = 0;
+    let mut first_discontinuity = HashMap::new();
     for kind in [Kind::Video, Kind::Audio] {
         let segments = segments::of(db, plan.stream, kind).await?;
-        if !segments.is_empty() {
-            kept.push((kind, segments));
+        if let (Some(first), Some(last)) = (segments.first(), segments.last()) {
+            let own = u64::from(first.segment.discontinuity);
+            first_discontinuity.insert(kind, first.discontinuity_sequence.saturating_sub(own));
+            next_discontinuity = last.discontinuity_sequence.max(next_discontinuity);
+            kept.push((kind, segments.into_iter().map(|numbered| numbered.segment).collect()));
         }
     }
     let next_msn = hole(&mut kept, numbers.next_msn, now);
@@ -72,10 +81,8 @@ pub(super) async fn restore(
                 }
             }
         }
-        // The numbers count every discontinuity there was; those still listed come after the first segment's number.
-        let listed = segments.iter().filter(|segment| segment.discontinuity).count() as u64;
         let mut window = plan.window(kind);
-        window.restore(segments, numbers.next_discontinuity.saturating_sub(listed), headers);
+        window.restore(segments, first_discontinuity.get(&kind).copied().unwrap_or(0), headers);
         window.add(Piece { rendition: kind, body: Body::Begin { part_target: latest.part_target } });
         windows.push((kind, window));
     }
@@ -86,7 +93,8 @@ pub(super) async fn restore(
             None
         }
     };
-    Ok(Restored { windows, multivariant, segmenter: plan.resume(resume) })
+    let numbers = Numbers { next_msn, next_discontinuity, ..numbers };
+    Ok(Restored { windows, multivariant, segmenter: plan.resume(resume), numbers })
 }
 
 /// Covers the time from the last segment to `now` with GAP segments, at least up to number `spent - 1`; returns the

@@ -8,14 +8,24 @@ use stagedoor_media::{Kind, WallTime};
 
 use super::{Db, DbError, Row};
 
+/// A finished segment, and how many discontinuities there were on its stream up to and including it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbered {
+    /// The segment.
+    pub segment: StoredSegment,
+    /// Discontinuities, its own included.
+    pub discontinuity_sequence: u64,
+}
+
 /// Adds a finished segment; one that is there already stays as it is.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn insert(db: &Db, stream: StreamId, kind: Kind, segment: &StoredSegment) -> Result<(), DbError> {
-    let sql = "INSERT INTO segments (stream_id, kind, msn, duration_us, wall_ms, discontinuity, gap, init_id, bytes) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (stream_id, kind, msn) DO NOTHING";
+pub async fn insert(db: &Db, stream: StreamId, kind: Kind, numbered: &Numbered) -> Result<(), DbError> {
+    let Numbered { segment, discontinuity_sequence } = numbered;
+    let sql = "INSERT INTO segments (stream_id, kind, msn, duration_us, wall_ms, discontinuity, discontinuity_sequence, \
+        gap, init_id, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (stream_id, kind, msn) DO NOTHING";
     let duration_us = i64::try_from(segment.duration.as_micros()).unwrap_or(i64::MAX);
     let mut tx = db.write().await?;
     let values = [
@@ -25,6 +35,7 @@ pub async fn insert(db: &Db, stream: StreamId, kind: Kind, segment: &StoredSegme
         duration_us.into(),
         segment.wall.0.into(),
         segment.discontinuity.into(),
+        (*discontinuity_sequence).into(),
         segment.gap.into(),
         segment.init.into(),
         segment.bytes.into(),
@@ -38,14 +49,14 @@ pub async fn insert(db: &Db, stream: StreamId, kind: Kind, segment: &StoredSegme
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn of(db: &Db, stream: StreamId, kind: Kind) -> Result<Vec<StoredSegment>, DbError> {
-    let sql = "SELECT msn, duration_us, wall_ms, discontinuity, gap, init_id, bytes FROM segments \
-        WHERE stream_id = $1 AND kind = $2 ORDER BY msn";
+pub async fn of(db: &Db, stream: StreamId, kind: Kind) -> Result<Vec<Numbered>, DbError> {
+    let sql = "SELECT msn, duration_us, wall_ms, discontinuity, discontinuity_sequence, gap, init_id, bytes \
+        FROM segments WHERE stream_id = $1 AND kind = $2 ORDER BY msn";
     db.all(sql, [stream.into(), kind.as_str().into()]).await?.iter().map(read).collect()
 }
 
-fn read(row: &Row) -> Result<StoredSegment, DbError> {
-    Ok(StoredSegment {
+fn read(row: &Row) -> Result<Numbered, DbError> {
+    let segment = StoredSegment {
         msn: row.count("msn")?,
         duration: Duration::from_micros(row.count("duration_us")?),
         wall: WallTime(row.int("wall_ms")?),
@@ -53,7 +64,8 @@ fn read(row: &Row) -> Result<StoredSegment, DbError> {
         gap: row.bool("gap")?,
         init: u32::try_from(row.count("init_id")?).map_err(|_| DbError::Corrupt("init_id".to_owned()))?,
         bytes: row.count("bytes")?,
-    })
+    };
+    Ok(Numbered { segment, discontinuity_sequence: row.count("discontinuity_sequence")? })
 }
 
 /// The segments below `msn`, of both renditions.
@@ -85,8 +97,8 @@ mod tests {
     use super::super::testing::{both, sample};
     use super::*;
 
-    fn segment(msn: u64) -> StoredSegment {
-        StoredSegment {
+    fn segment(msn: u64) -> Numbered {
+        let segment = StoredSegment {
             msn,
             duration: Duration::from_micros(2_002_333),
             wall: WallTime(1_700_000_000_123),
@@ -94,7 +106,8 @@ mod tests {
             gap: msn == 8,
             init: 3,
             bytes: 250_000,
-        }
+        };
+        Numbered { segment, discontinuity_sequence: 4 }
     }
 
     #[tokio::test]
