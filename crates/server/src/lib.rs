@@ -4,7 +4,9 @@
 //! `app` alone sees them all.
 
 pub mod access;
+pub mod api;
 pub mod app;
+pub mod assets;
 pub mod cli;
 pub mod config;
 pub mod deliver;

@@ -1,0 +1,462 @@
+//! Events, their stream and their stream keys.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use stagedoor_domain::Time;
+use stagedoor_domain::access::{Organise, Reveal, Sealed};
+use stagedoor_domain::event::{
+    DVR_WINDOW_DEFAULT, DVR_WINDOW_MAX, DVR_WINDOW_MIN, Latency, RECONNECT_WINDOW_DEFAULT, RECONNECT_WINDOW_MAX,
+};
+use stagedoor_domain::id::{EventId, KeyId, StreamId};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, RtmpUrl, line, room};
+use super::problem::{Body, Problem};
+use crate::live::StreamStatus;
+use crate::ports::db::events::{self, Counted};
+use crate::ports::db::stream_keys;
+
+/// How far behind the broadcaster viewers are.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Latency)]
+pub(super) enum LatencyName {
+    /// About one second.
+    Ultra,
+    /// About two seconds.
+    Low,
+    /// Ten to fifteen seconds, the gentlest on everything in between.
+    Standard,
+}
+
+impl From<LatencyName> for Latency {
+    fn from(name: LatencyName) -> Self {
+        match name {
+            LatencyName::Ultra => Self::Ultra,
+            LatencyName::Low => Self::Low,
+            LatencyName::Standard => Self::Standard,
+        }
+    }
+}
+
+impl From<Latency> for LatencyName {
+    fn from(latency: Latency) -> Self {
+        match latency {
+            Latency::Ultra => Self::Ultra,
+            Latency::Low => Self::Low,
+            Latency::Standard => Self::Standard,
+        }
+    }
+}
+
+/// An event.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Event {
+    /// The event.
+    #[schema(value_type = String, examples("evt_01kaf3x6m8e9t8s2v4w6y8z0ab"))]
+    id: EventId,
+    /// What people read.
+    title: String,
+    latency: LatencyName,
+    /// When it is meant to begin.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Time>,
+    /// How far back viewers may go.
+    dvr_window_ms: u64,
+    /// How long viewers hold while the publisher is away.
+    reconnect_window_ms: u64,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    /// What is on air right now.
+    stream: StreamStatus,
+    /// People watching right now.
+    watching: u64,
+    /// Invitations that were not withdrawn.
+    invited: u64,
+    /// Those of them whose code was used.
+    redeemed: u64,
+    /// The page that invitees open.
+    viewer_url: String,
+}
+
+/// What an event is made from.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewEvent {
+    /// One line, 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    title: String,
+    /// By default `low`.
+    latency: Option<LatencyName>,
+    /// When it is meant to begin.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Time>,
+    /// 60 000 to 86 400 000, by default 900 000.
+    #[schema(minimum = 60_000, maximum = 86_400_000, default = 900_000)]
+    dvr_window_ms: Option<u64>,
+    /// 0 to 3 600 000, by default 60 000.
+    #[schema(minimum = 0, maximum = 3_600_000, default = 60_000)]
+    reconnect_window_ms: Option<u64>,
+}
+
+/// What changes; what is absent stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventChange {
+    /// One line, 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    title: Option<String>,
+    /// Used from the next broadcast on.
+    latency: Option<LatencyName>,
+    /// When it is meant to begin; `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Option<Time>>,
+    /// 60 000 to 86 400 000. Used from the next broadcast on.
+    #[schema(minimum = 60_000, maximum = 86_400_000)]
+    dvr_window_ms: Option<u64>,
+    /// 0 to 3 600 000. Used from the next broadcast on.
+    #[schema(minimum = 0, maximum = 3_600_000)]
+    reconnect_window_ms: Option<u64>,
+}
+
+/// Tells `null` from absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
+    Option::<Time>::deserialize(deserializer).map(Some)
+}
+
+fn dvr_window(ms: u64) -> Result<Duration, Problem> {
+    let window = Duration::from_millis(ms);
+    if (DVR_WINDOW_MIN..=DVR_WINDOW_MAX).contains(&window) {
+        Ok(window)
+    } else {
+        Err(Problem::field("/dvr_window_ms", "The window is between one minute and one day."))
+    }
+}
+
+fn reconnect_window(ms: u64) -> Result<Duration, Problem> {
+    let window = Duration::from_millis(ms);
+    if window <= RECONNECT_WINDOW_MAX {
+        Ok(window)
+    } else {
+        Err(Problem::field("/reconnect_window_ms", "The reconnect window is at most one hour."))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn shown(api: &Api, base: &str, counted: Counted) -> Event {
+    let Counted { event, invited, redeemed } = counted;
+    let watching = api.access.room(event.id).map_or(0, |room| room.watching(api.clock.now()));
+    Event {
+        viewer_url: format!("{base}/e/{}", event.id),
+        stream: (*api.hub.status(event.stream)).clone(),
+        watching: u64::try_from(watching).unwrap_or(u64::MAX),
+        invited,
+        redeemed,
+        id: event.id,
+        title: event.title,
+        latency: event.latency.into(),
+        starts_at: event.starts_at,
+        dvr_window_ms: millis(event.dvr_window),
+        reconnect_window_ms: millis(event.reconnect_window),
+        created_at: event.created_at,
+    }
+}
+
+/// All events.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Paging),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 200, body = Page<Event>), (status = "default", body = Body)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    organiser: Organiser,
+    BaseUrl(base): BaseUrl,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<Event>>, Problem> {
+    let _allowed = organiser.may(&api, Organise)?;
+    let limit = paging.limit()?;
+    let rows = events::list(&api.db, paging.cursor()?, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |row| row.event.id.to_string(), |row| shown(&api, &base, row))))
+}
+
+/// Make an event. It has a stream and a stream key at once.
+#[utoipa::path(post, path = "/api/v1/events", tag = "events", request_body = NewEvent,
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 201, body = Event), (status = 422, body = Body), (status = "default", body = Body)))]
+pub(super) async fn create(
+    State(api): State<Api>,
+    organiser: Organiser,
+    BaseUrl(base): BaseUrl,
+    Json(new): Json<NewEvent>,
+) -> Result<(StatusCode, Json<Event>), Problem> {
+    let allowed = organiser.may(&api, Organise)?;
+    let now = api.clock.now();
+    let event = events::Event {
+        id: EventId::new(api.random.uuid(now)),
+        stream: StreamId::new(api.random.uuid(now)),
+        title: line("/title", &new.title)?,
+        latency: new.latency.map_or_else(Latency::default, Latency::from),
+        starts_at: new.starts_at,
+        dvr_window: new.dvr_window_ms.map_or(Ok(DVR_WINDOW_DEFAULT), dvr_window)?,
+        reconnect_window: new.reconnect_window_ms.map_or(Ok(RECONNECT_WINDOW_DEFAULT), reconnect_window)?,
+        epoch: 0,
+        created_at: now,
+    };
+    api.access.create_event(&allowed, organiser.0.actor, &event).await?;
+    let counted = Counted { event, invited: 0, redeemed: 0 };
+    Ok((StatusCode::CREATED, Json(shown(&api, &base, counted))))
+}
+
+/// One event.
+#[utoipa::path(get, path = "/api/v1/events/{event}", tag = "events", params(("event" = String, Path)),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 200, body = Event), (status = 404, body = Body), (status = "default", body = Body)))]
+pub(super) async fn read(
+    State(api): State<Api>,
+    organiser: Organiser,
+    BaseUrl(base): BaseUrl,
+    Path(event): Path<EventId>,
+) -> Result<Json<Event>, Problem> {
+    let _allowed = organiser.may(&api, Organise)?;
+    let counted = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(shown(&api, &base, counted)))
+}
+
+/// Change an event's settings.
+#[utoipa::path(patch, path = "/api/v1/events/{event}", tag = "events", params(("event" = String, Path)),
+    request_body = EventChange, security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 200, body = Event), (status = 422, body = Body), (status = "default", body = Body)))]
+pub(super) async fn change(
+    State(api): State<Api>,
+    organiser: Organiser,
+    BaseUrl(base): BaseUrl,
+    Path(event): Path<EventId>,
+    Json(change): Json<EventChange>,
+) -> Result<Json<Event>, Problem> {
+    let allowed = organiser.may(&api, Organise)?;
+    let mut counted = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?;
+    let row = &mut counted.event;
+    if let Some(title) = change.title {
+        row.title = line("/title", &title)?;
+    }
+    if let Some(latency) = change.latency {
+        row.latency = latency.into();
+    }
+    if let Some(starts_at) = change.starts_at {
+        row.starts_at = starts_at;
+    }
+    if let Some(ms) = change.dvr_window_ms {
+        row.dvr_window = dvr_window(ms)?;
+    }
+    if let Some(ms) = change.reconnect_window_ms {
+        row.reconnect_window = reconnect_window(ms)?;
+    }
+    if !api.access.change_event(&allowed, organiser.0.actor, row).await? {
+        return Err(Problem::not_found());
+    }
+    Ok(Json(shown(&api, &base, counted)))
+}
+
+/// Delete an event with everything that belongs to it. The broadcast ends, viewers are sent home.
+#[utoipa::path(delete, path = "/api/v1/events/{event}", tag = "events", params(("event" = String, Path)),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 204, description = "Deleted"), (status = 404, body = Body), (status = "default", body = Body)))]
+pub(super) async fn delete(
+    State(api): State<Api>,
+    organiser: Organiser,
+    Path(event): Path<EventId>,
+) -> Result<StatusCode, Problem> {
+    let allowed = organiser.may(&api, Organise)?;
+    let stream = room(&api, event)?.stream;
+    if !api.access.delete_event(&allowed, organiser.0.actor, event).await? {
+        return Err(Problem::not_found());
+    }
+    api.hub.end(stream);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What to type into the encoder.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ingest {
+    rtmp: RtmpIngest,
+    /// The stream key in the clear.
+    stream_key: String,
+    /// The key's row.
+    #[schema(value_type = String)]
+    key_id: KeyId,
+    /// When the key ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+/// RTMP addresses.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RtmpIngest {
+    /// For encoders that ask for server and key.
+    #[schema(examples("rtmp://stage.example.org:1935/live"))]
+    server: String,
+    /// For encoders that ask for one address.
+    #[schema(examples("rtmp://stage.example.org:1935/live/KEY"))]
+    url: String,
+}
+
+/// What to type into the encoder. Every look is written to the log of facts.
+#[utoipa::path(get, path = "/api/v1/events/{event}/ingest", tag = "events", params(("event" = String, Path)),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 200, body = Ingest),
+        (status = 404, body = Body, description = "No such event, or `no_key`: it has no key that works"),
+        (status = "default", body = Body)))]
+pub(super) async fn ingest(
+    State(api): State<Api>,
+    organiser: Organiser,
+    RtmpUrl(rtmp): RtmpUrl,
+    Path(event): Path<EventId>,
+) -> Result<Json<Ingest>, Problem> {
+    let _allowed = organiser.may(&api, Organise)?;
+    room(&api, event)?;
+    let key = stream_keys::current(&api.db, event, api.clock.now()).await?.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "no_key", "This event has no stream key that works. Make a new one.")
+    })?;
+    let reveal = organiser.may(&api, Reveal(Sealed::StreamKey(key.id)))?;
+    let text = api.access.reveal_to(&reveal, organiser.0.actor, event, &key.sealed).await?;
+    let server = format!("{rtmp}/live");
+    let rtmp = RtmpIngest { url: format!("{server}/{}", text.expose()), server };
+    Ok(Json(Ingest { rtmp, stream_key: text.expose().to_owned(), key_id: key.id, expires_at: key.expires_at }))
+}
+
+/// A stream key, without its text.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StreamKey {
+    /// The key's row.
+    #[schema(value_type = String)]
+    id: KeyId,
+    /// Its last letters.
+    #[schema(examples("****abcd"))]
+    hint: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+    /// When it ends by itself.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+    /// When it was withdrawn.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<Time>,
+    /// When a publisher was last let in with it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Time>,
+}
+
+impl From<stream_keys::StreamKey> for StreamKey {
+    fn from(key: stream_keys::StreamKey) -> Self {
+        Self {
+            id: key.id,
+            hint: key.hint,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            last_used_at: key.last_used_at,
+        }
+    }
+}
+
+/// A new stream key with its text.
+#[derive(Serialize, ToSchema)]
+pub(super) struct StreamKeyMade {
+    #[serde(flatten)]
+    row: StreamKey,
+    /// For the encoder.
+    key: String,
+}
+
+/// What a stream key is made from.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewStreamKey {
+    /// When it ends by itself; without it, never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Time>,
+}
+
+/// The stream keys of an event, also those that were withdrawn.
+#[utoipa::path(get, path = "/api/v1/events/{event}/stream-keys", tag = "events",
+    params(("event" = String, Path), Paging), security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 200, body = Page<StreamKey>), (status = "default", body = Body)))]
+pub(super) async fn list_keys(
+    State(api): State<Api>,
+    organiser: Organiser,
+    Path(event): Path<EventId>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<StreamKey>>, Problem> {
+    let _allowed = organiser.may(&api, Organise)?;
+    room(&api, event)?;
+    let limit = paging.limit()?;
+    let rows = stream_keys::list(&api.db, event, paging.cursor()?, limit + 1).await?;
+    Ok(Json(Page::of(rows, limit, |row| row.id.to_string(), StreamKey::from)))
+}
+
+/// Make another stream key. Older ones go on working until they are withdrawn.
+#[utoipa::path(post, path = "/api/v1/events/{event}/stream-keys", tag = "events", params(("event" = String, Path)),
+    request_body = NewStreamKey, security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 201, body = StreamKeyMade), (status = 422, body = Body), (status = "default", body = Body)))]
+pub(super) async fn create_key(
+    State(api): State<Api>,
+    organiser: Organiser,
+    Path(event): Path<EventId>,
+    Json(new): Json<NewStreamKey>,
+) -> Result<(StatusCode, Json<StreamKeyMade>), Problem> {
+    let allowed = organiser.may(&api, Organise)?;
+    room(&api, event)?;
+    if new.expires_at.is_some_and(|end| end <= api.clock.now()) {
+        return Err(Problem::field("/expires_at", "This is in the past."));
+    }
+    let (row, text) = api.access.create_key(&allowed, organiser.0.actor, event, new.expires_at).await?;
+    Ok((StatusCode::CREATED, Json(StreamKeyMade { row: row.into(), key: text.expose().to_owned() })))
+}
+
+/// Withdraw a stream key. Whoever publishes with it is disconnected.
+#[utoipa::path(delete, path = "/api/v1/events/{event}/stream-keys/{key}", tag = "events",
+    params(("event" = String, Path), ("key" = String, Path)),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 204, description = "Withdrawn"), (status = 404, body = Body), (status = "default", body = Body)))]
+pub(super) async fn revoke_key(
+    State(api): State<Api>,
+    organiser: Organiser,
+    Path((event, key)): Path<(EventId, KeyId)>,
+) -> Result<StatusCode, Problem> {
+    let allowed = organiser.may(&api, Organise)?;
+    let stream = room(&api, event)?.stream;
+    if !api.access.revoke_key(&allowed, organiser.0.actor, event, key).await? {
+        return Err(Problem::not_found());
+    }
+    api.hub.revoke(stream, key);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// End the broadcast now. The publisher is told, viewers see the end. Publishing again begins a new broadcast.
+#[utoipa::path(post, path = "/api/v1/events/{event}/broadcast/end", tag = "events", params(("event" = String, Path)),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 200, body = StreamStatus), (status = 404, body = Body), (status = "default", body = Body)))]
+pub(super) async fn end_broadcast(
+    State(api): State<Api>,
+    organiser: Organiser,
+    Path(event): Path<EventId>,
+) -> Result<Json<StreamStatus>, Problem> {
+    use crate::live::State as S;
+    let _allowed = organiser.may(&api, Organise)?;
+    let stream = room(&api, event)?.stream;
+    let mut status = api.hub.watch(stream);
+    api.hub.end(stream);
+    // The packager says so itself, as soon as it has written its last piece; longer than this is not worth waiting for.
+    let over = status.wait_for(|status| matches!(status.state, S::Idle | S::Ended));
+    let _ = tokio::time::timeout(Duration::from_secs(2), over).await;
+    Ok(Json((*api.hub.status(stream)).clone()))
+}

@@ -1,0 +1,278 @@
+//! What handlers are given: who asks, and what they sent, already understood.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use stagedoor_domain::access::{Action, Allowed};
+use stagedoor_domain::id::EventId;
+use utoipa::{IntoParams, ToSchema};
+
+use super::problem::{FieldError, Problem};
+use super::{Api, client};
+use crate::access::{Room, Seat, Who};
+
+pub(super) const USER_COOKIE: &str = "stagedoor_user";
+pub(super) const VIEWER_COOKIE: &str = "stagedoor_viewer";
+
+/// The value of a cookie, if it was sent exactly once: of two, one was put there by somebody else.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
+}
+
+/// A signed-in organiser.
+#[derive(Debug)]
+pub(super) struct Organiser(pub(super) Who);
+
+impl Organiser {
+    /// Asks the law.
+    pub(super) fn may<A: Action>(&self, api: &Api, action: A) -> Result<Allowed<A>, Problem> {
+        Ok(self.0.may(action, api.clock.now())?)
+    }
+}
+
+impl FromRequestParts<Api> for Organiser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // A header that somebody set on purpose is meant, also when there is a cookie.
+        let who = match parts.headers.get(AUTHORIZATION) {
+            Some(header) => match header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")) {
+                Some(token) => api.access.organiser_by_token(token.trim()).await?,
+                None => None,
+            },
+            None => match cookie(&parts.headers, USER_COOKIE) {
+                Some(cookie) => api.access.organiser_by_cookie(cookie).await?,
+                None => None,
+            },
+        };
+        who.map(Self).ok_or_else(Problem::signed_out)
+    }
+}
+
+/// A path parameter. What is malformed cannot exist: the answer is the same as for what does not.
+#[derive(Debug)]
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Self(value)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// The room of the event in the path.
+pub(super) fn room(api: &Api, event: EventId) -> Result<Arc<Room>, Problem> {
+    api.access.room(event).ok_or_else(Problem::not_found)
+}
+
+/// A viewer with an active session in the event of the path.
+pub(super) struct Viewer(pub(super) Arc<Seat>);
+
+impl FromRequestParts<Api> for Viewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Path(event) = Path::<EventId>::from_request_parts(parts, api).await?;
+        let nobody = || Problem::new(StatusCode::UNAUTHORIZED, "no_session", "Enter your code first.");
+        let cookie = cookie(&parts.headers, VIEWER_COOKIE).ok_or_else(nobody)?;
+        if let Some(seat) = api.access.seat(event, cookie) {
+            return Ok(Self(seat));
+        }
+        match api.access.why_ended(event, cookie).await? {
+            None => Err(nobody()),
+            Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "access_ended", "Your access has ended.")),
+        }
+    }
+}
+
+/// The address that limits count by.
+pub(super) struct Address(pub(super) IpAddr);
+
+impl FromRequestParts<Api> for Address {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        client::address(parts, &api.config).map(Self).ok_or_else(Problem::internal)
+    }
+}
+
+/// The beginning of absolute links.
+pub(super) struct BaseUrl(pub(super) String);
+
+impl FromRequestParts<Api> for BaseUrl {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        client::base_url(parts, &api.config).map(Self)
+    }
+}
+
+/// Where encoders connect.
+pub(super) struct RtmpUrl(pub(super) String);
+
+impl FromRequestParts<Api> for RtmpUrl {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        client::rtmp_url(parts, &api.config, api.rtmp_port).map(Self)
+    }
+}
+
+/// A JSON body.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // Asked for exactly: a form of another site can send `text/plain`, but not this.
+        let json = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/json")
+        });
+        if !json {
+            let detail = "Send JSON, with Content-Type: application/json.";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than 64 KiB.")
+            }
+            _ => Problem::new(StatusCode::BAD_REQUEST, "incomplete", "The body did not arrive completely."),
+        })?;
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let pointer = pointer(error.path());
+            let cause = error.into_inner();
+            if cause.is_data() {
+                Problem::invalid(vec![FieldError { pointer, detail: sentence(&cause) }])
+            } else {
+                let detail = format!("The body is not JSON (line {}, column {}).", cause.line(), cause.column());
+                Problem::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
+            }
+        })?;
+        reader.end().map_err(|_| {
+            Problem::new(StatusCode::BAD_REQUEST, "malformed_json", "There is more after the end of the JSON value.")
+        })?;
+        Ok(Self(value))
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Enum { variant } => format!("{pointer}/{variant}"),
+        Segment::Unknown => pointer,
+    })
+}
+
+/// serde's sentence without the position, which the pointer tells better.
+fn sentence(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(sentence, _)| sentence).to_owned()
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Paging {
+    /// Entries at most: 1 to 100, by default 50.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    pub(super) limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub(super) cursor: Option<String>,
+}
+
+impl Paging {
+    pub(super) fn limit(&self) -> Result<u32, Problem> {
+        match self.limit.unwrap_or(50) {
+            limit @ 1..=100 => Ok(limit),
+            _ => Err(Problem::field("/limit", "A page has 1 to 100 entries.")),
+        }
+    }
+
+    pub(super) fn cursor<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let cursor = self.cursor.as_deref().map(str::parse).transpose();
+        cursor.map_err(|_| Problem::field("/cursor", "Use next_cursor of the page before."))
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page<T> {
+    /// The entries, newest first.
+    pub(super) data: Vec<T>,
+    /// For the next page; absent on the last one.
+    pub(super) next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// From `limit + 1` rows at most: the one too many says that there is more.
+    pub(super) fn of<R>(mut rows: Vec<R>, limit: u32, id: impl Fn(&R) -> String, entry: impl FnMut(R) -> T) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = if more { rows.last().map(id) } else { None };
+        Self { data: rows.into_iter().map(entry).collect(), next_cursor }
+    }
+}
+
+/// Query parameters.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|axum::extract::Query(value)| Self(value))
+            .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, "bad_query", rejection.body_text()))
+    }
+}
+
+/// A name or title as people typed it: trimmed, not empty, not too long, one line.
+pub(super) fn line(pointer: &str, text: &str) -> Result<String, Problem> {
+    use stagedoor_domain::event::NAME_CHARS_MAX;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Problem::field(pointer, "This is empty."));
+    }
+    if text.chars().count() > NAME_CHARS_MAX {
+        return Err(Problem::field(pointer, format!("This is longer than {NAME_CHARS_MAX} characters.")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Problem::field(pointer, "This contains a control character or a line break."));
+    }
+    Ok(text.to_owned())
+}

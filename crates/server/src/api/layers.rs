@@ -1,0 +1,110 @@
+//! What surrounds every request.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, ORIGIN, UPGRADE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use tracing::Instrument;
+
+use super::extract::{USER_COOKIE, VIEWER_COOKIE, cookie};
+use super::problem::Problem;
+use super::{Api, client};
+
+/// How long an answer may take: longer than a database that is restarted, shorter than a person's patience.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Request id, time limit, headers for every answer, and a last net for bugs.
+pub(super) async fn outermost(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let id = format!("req_{}", api.random.uuid(api.clock.now()).simple());
+    // The path may hold an id, which is fine; the query is not logged.
+    let span = tracing::info_span!("http", id, method = %request.method(), path = request.uri().path());
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answer = tokio::time::timeout(ANSWER_MAX, answer).instrument(span.clone()).await;
+    let mut response = match answer {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            metrics::counter!("http_panics_total").increment(1);
+            span.in_scope(|| tracing::error!("a handler panicked"));
+            Problem::internal().into_response()
+        }
+        Err(_elapsed) => {
+            let detail = "The answer took too long. Try again in a few seconds.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail)
+                .retry_after(Duration::from_secs(2))
+                .into_response()
+        }
+    };
+    let class = match response.status().as_u16() {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("http_requests_total", "status" => class).increment(1);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("x-frame-options", "DENY"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("permissions-policy", "camera=(), microphone=(), geolocation=(), display-capture=()"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    // Pages bring their own policy and assets their own lifetime; nothing else is a document or may be kept.
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if api.config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")) {
+        let value = HeaderValue::from_static("max-age=31536000");
+        headers.insert(HeaderName::from_static("strict-transport-security"), value);
+    }
+    response
+}
+
+/// Refuses what another site makes a browser send: an unsafe request or a WebSocket with a foreign `Origin`, or with our
+/// cookie and no `Origin` at all. A program with a bearer token is not a browser that can be tricked.
+pub(super) async fn same_origin(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    let safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let socket = headers.contains_key(UPGRADE)
+        || headers.get(CONNECTION).is_some_and(|value| value.as_bytes().to_ascii_lowercase().ends_with(b"upgrade"));
+    let guarded = !safe || socket;
+    if guarded && !headers.contains_key(AUTHORIZATION) {
+        let cookies = [USER_COOKIE, VIEWER_COOKIE].iter().any(|name| cookie(headers, name).is_some());
+        let ours = match headers.get(ORIGIN) {
+            None => !cookies,
+            Some(origin) => origin.to_str().is_ok_and(|origin| is_ours(origin, &parts, &api)),
+        };
+        if !ours {
+            let detail = "This request came from another site.";
+            return Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail).into_response();
+        }
+    }
+    next.run(Request::from_parts(parts, body)).await
+}
+
+/// Only the host is compared with `Host`: a proxy in front may speak TLS where we do not.
+fn is_ours(origin: &str, parts: &http::request::Parts, api: &Api) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return false };
+    if !matches!(scheme, "http" | "https") {
+        return false;
+    }
+    let public = api.config.http.public_url.as_deref().and_then(|url| url.split_once("://"));
+    let public = public.map(|(_, rest)| rest.trim_end_matches('/'));
+    [client::host(parts), public].into_iter().flatten().any(|own| own.eq_ignore_ascii_case(host))
+}

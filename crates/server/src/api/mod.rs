@@ -1,0 +1,169 @@
+//! The JSON API, its documents, the health checks and the pages: everything that HTTP serves except media.
+//!
+//! ```text
+//! request → layers (request id, time limit, headers, origin) → extractors (who asks) → handler → Result<answer, Problem>
+//! ```
+//!
+//! A handler asks the law for an `Allowed<…>` before it touches anything. Which route has which guard is in
+//! `routes.txt`; those without are in `open_routes.txt`.
+
+mod account;
+mod client;
+mod device;
+mod events;
+mod extract;
+mod feed;
+mod health;
+mod invitations;
+mod layers;
+mod pages;
+mod problem;
+mod viewer;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::live::Hub;
+use crate::ports::clock::Clock;
+use crate::ports::db::Db;
+use crate::ports::random::Random;
+use crate::telemetry::Metrics;
+
+/// Bytes of a request body at most: the longest is a title and a few numbers.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What the API is made of.
+pub struct Parts {
+    /// What the operator decided.
+    pub config: Config,
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// What is live.
+    pub hub: Arc<Hub>,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+    /// The port that encoders connect to, as it really is.
+    pub rtmp_port: u16,
+    /// Cancelled when the server stops: feeds say goodbye, `/readyz` says no.
+    pub stop: CancellationToken,
+}
+
+/// What handlers share.
+pub(crate) type Api = Arc<Parts>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Stagedoor",
+        description = "Everything that the pages do. Times are RFC 3339 in UTC, durations are milliseconds, lists are \
+            read by cursor. Errors are RFC 9457 problems with a stable `code`. Unsafe requests with a cookie need an \
+            `Origin` of this server.",
+        license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
+    ),
+    modifiers(&Security),
+    components(schemas(problem::Body, feed::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport)),
+    tags(
+        (name = "account", description = "Signing in, API tokens"),
+        (name = "events", description = "Events, their stream and their stream keys"),
+        (name = "people", description = "Who is invited, and who is watching"),
+        (name = "viewer", description = "What an invitee's browser does"),
+        (name = "operation", description = "For whoever runs the server"),
+    )
+)]
+struct Document;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let cookie = |name| SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(name)));
+        components.add_security_scheme("organiser_cookie", cookie(extract::USER_COOKIE));
+        components.add_security_scheme("viewer_cookie", cookie(extract::VIEWER_COOKIE));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("sd_…").build();
+        components.add_security_scheme("api_token", SecurityScheme::Http(bearer));
+    }
+}
+
+fn documented() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(account::login))
+        .routes(routes!(account::logout))
+        .routes(routes!(account::me))
+        .routes(routes!(account::list_tokens, account::create_token))
+        .routes(routes!(account::revoke_token))
+        .routes(routes!(events::list, events::create))
+        .routes(routes!(events::read, events::change, events::delete))
+        .routes(routes!(events::ingest))
+        .routes(routes!(events::list_keys, events::create_key))
+        .routes(routes!(events::revoke_key))
+        .routes(routes!(events::end_broadcast))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::revoke))
+        .routes(routes!(invitations::code))
+        .routes(routes!(invitations::viewers))
+        .routes(routes!(invitations::kick))
+        .routes(routes!(feed::organiser))
+        .routes(routes!(viewer::door))
+        .routes(routes!(viewer::redeem))
+        .routes(routes!(viewer::current, viewer::leave))
+        .routes(routes!(feed::viewer))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::metrics))
+}
+
+/// The OpenAPI 3.1 description of everything below, as JSON.
+///
+/// # Panics
+///
+/// Never: the description is made of strings and maps.
+#[must_use]
+pub fn openapi() -> String {
+    let mut text = documented().into_openapi().to_pretty_json().expect("strings and maps are JSON");
+    text.push('\n');
+    text
+}
+
+/// Everything that HTTP serves except media.
+pub fn router(parts: Parts) -> Router {
+    let api: Api = Arc::new(parts);
+    let (router, _) = documented().split_for_parts();
+    router
+        .route("/api/v1/openapi.json", get(document))
+        .route("/", get(pages::admin))
+        .route("/sign-in", get(pages::admin))
+        .route("/settings", get(pages::admin))
+        .route("/events/{*rest}", get(pages::admin))
+        .route("/e/{event}", get(pages::viewer))
+        .route("/assets/{*path}", get(pages::asset))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), layers::same_origin))
+        .layer(middleware::from_fn_with_state(api.clone(), layers::outermost))
+        .with_state(api)
+}
+
+async fn document() -> impl axum::response::IntoResponse {
+    static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let text = TEXT.get_or_init(openapi).as_str();
+    ([(http::header::CONTENT_TYPE, "application/json"), (http::header::CACHE_CONTROL, "no-cache")], text)
+}
