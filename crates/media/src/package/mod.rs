@@ -11,6 +11,8 @@
 //! Nothing here encrypts, stores or sends: pieces are handed out, bytes are shared.
 
 pub mod hls;
+#[cfg(test)]
+mod rules;
 mod segmenter;
 #[cfg(test)]
 pub(crate) mod testing;

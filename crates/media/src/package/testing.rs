@@ -37,7 +37,7 @@ pub(crate) fn opus_track() -> Arc<Track> {
 }
 
 /// A camera and a microphone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) video: Option<Arc<Track>>,
     pub(crate) audio: Option<Arc<Track>>,

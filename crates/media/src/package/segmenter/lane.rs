@@ -18,6 +18,9 @@ use crate::time::{Timescale, WallTime};
 const PART_BYTES_MAX: usize = 32 * 1024 * 1024;
 const PART_SAMPLES_MAX: usize = 2_000;
 
+/// Missing sound shorter than this (in 1/90000 s) is left as it is; longer holes are written as gaps.
+pub(super) const HOLE: i64 = 90_000 / 5;
+
 /// Where pieces go, and what every lane must know to make them.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
@@ -241,6 +244,10 @@ impl Lane {
             && cut.at <= at
         {
             self.cuts.pop_front();
+            if self.kind == Kind::Audio && cut.at - self.end() > HOLE {
+                // Segments begin at the same time in both renditions, so what is missing belongs to this one.
+                self.fill(cut.at, sink);
+            }
             self.finish_segment(cut.at, sink);
             if cut.discontinuity
                 && let Some(track) = self.next_track.take()

@@ -34,7 +34,7 @@ use crate::codec::{Codec, opus};
 use crate::container::mp4::{self, Sample};
 use crate::frame::{Frame, Kind};
 use crate::time::{Timescale, WallTime};
-use lane::{Cut, Lane, Sink};
+use lane::{Cut, HOLE, Lane, Sink};
 
 const SECOND: i64 = 90_000;
 /// Output time of a broadcast's first frame, in 1/90000 s. Not zero, so that a decode time before the first
@@ -54,10 +54,14 @@ const HELD_FRAMES_MAX: usize = 1_024;
 const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The longest absence that is written as gaps; of a longer one only the end is.
 const GAP_MAX: i64 = 3_600 * SECOND;
+/// A part may be this much longer than its target: time stamps are rounded, and the next frame would not make it in.
+const ROUNDING: i64 = SECOND / 1_000;
 /// Composition offsets beyond this are not believed.
 const CTS_MAX: i64 = 5 * SECOND;
 /// A segment may last this long before it must be cut without a keyframe: it still rounds to the target duration.
-const SEGMENT_MAX: i64 = 4 * SECOND + 2 * SECOND / 5;
+///
+/// Not quite 4.5 s, because sound ends a packet later than pictures.
+const SEGMENT_MAX: i64 = 4 * SECOND + 3 * SECOND / 10;
 
 /// How a [`Segmenter`] works.
 #[derive(Clone, Debug, Default)]
@@ -95,9 +99,9 @@ pub struct Resume {
     pub ended: WallTime,
     /// PART-TARGET of the earlier one; `None` in [`Latency::Standard`].
     pub part_target: Option<Duration>,
-    /// The last initialization segment of the video rendition, if there is one.
+    /// The initialization segment that the video rendition's last segment names, if there is that rendition.
     pub video_init: Option<u32>,
-    /// The last initialization segment of the audio rendition, if there is one.
+    /// The initialization segment that the audio rendition's last segment names, if there is that rendition.
     pub audio_init: Option<u32>,
 }
 
@@ -185,7 +189,7 @@ impl Segmenter {
             held_bytes: 0,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            video_front: i64::MIN,
+            video_front: START,
             counters: Counters::default(),
         };
         if !announce_parts {
@@ -408,8 +412,8 @@ impl Segmenter {
             }
         }
         let Some(leader) = self.lanes.first().map(|lane| lane.kind) else { return };
-        let Some((first, _)) = held.iter().find(|(frame, _)| frame.track.kind() == leader) else { return };
-        let (dts, cts) = source_times(first);
+        let Some(place) = held.iter().position(|(frame, _)| frame.track.kind() == leader) else { return };
+        let (dts, cts) = source_times(&held[place].0);
         let offset = START - (dts + cts);
         for lane in &mut self.lanes {
             lane.offset = offset;
@@ -417,7 +421,7 @@ impl Segmenter {
                 lane.begin_at(dts + offset);
             }
         }
-        let origins = held.iter().map(|(frame, wall)| {
+        let origins = held.iter().skip(place).map(|(frame, wall)| {
             let (dts, cts) = source_times(frame);
             wall.0.saturating_sub((dts + cts + offset - START).div_euclid(90))
         });
@@ -428,7 +432,12 @@ impl Segmenter {
             lane.apply_cuts(START, &mut self.sink);
             lane.not_before = START;
         }
-        for (frame, wall) in held {
+        for (index, (frame, wall)) in held.into_iter().enumerate() {
+            // What came before the first picture belongs to a time before it, or to a clock that was set since.
+            if index < place && !(START..START + JUMP).contains(&(source_times(&frame).0 + offset)) {
+                self.counters.too_late += 1;
+                continue;
+            }
             self.accept(frame, wall);
         }
     }
@@ -451,10 +460,7 @@ impl Segmenter {
         }
         self.skip_to_last(wall);
         let now = self.sink.position(wall);
-        self.fill_gaps(now);
-        if self.gap_at < now {
-            self.gap(now);
-        }
+        self.fill_gaps_exactly(now);
         self.begin_anew(&frame, self.gap_at);
         self.phase = Phase::Live;
         self.accept(frame, wall);
@@ -482,7 +488,7 @@ impl Segmenter {
 
     /// How long the next gap is: a part, or what is left of the segment.
     fn gap_step(&self) -> i64 {
-        let part = Timescale::VIDEO.ticks(self.sink.part_target.unwrap_or(self.latency.part_nominal()));
+        let part = self.part_ticks();
         let left = self.segment_at + Timescale::VIDEO.ticks(TARGET_DURATION) - self.gap_at;
         if left > 0 { left.min(part) } else { part }
     }
@@ -494,9 +500,21 @@ impl Segmenter {
         }
     }
 
-    /// Fills all lanes with gaps up to `until`, and begins a new segment when this one is long enough.
+    /// Writes gaps up to `until`, the last of them as short as it must be.
+    fn fill_gaps_exactly(&mut self, until: i64) {
+        self.fill_gaps(until);
+        if self.gap_at < until {
+            self.gap(until);
+        }
+    }
+
+    /// Fills all lanes with gaps up to `until`, at most [`gap_step`](Self::gap_step) further than `gap_at`.
     fn gap(&mut self, until: i64) {
         self.fix_part_target();
+        if self.gap_at - self.segment_at >= Timescale::VIDEO.ticks(TARGET_DURATION) {
+            self.cut(self.gap_at, false);
+            self.apply_all_cuts();
+        }
         for lane in &mut self.lanes {
             lane.fill(until, &mut self.sink);
         }
@@ -547,8 +565,13 @@ impl Segmenter {
             self.counters.before_keyframe += 1;
             return;
         }
-        let jumped =
-            self.lanes[index].expected.is_some_and(|expected| dts < expected - BACKWARD || dts > expected + JUMP);
+        let lane = &self.lanes[index];
+        let jumped = match lane.expected {
+            Some(expected) => dts < expected - BACKWARD || dts > expected + JUMP,
+            // The first of a track that follows the other must fit what that one is at.
+            None if index > 0 => (dts + lane.offset - self.video_front).abs() > STALL,
+            None => lane.absent && (dts + lane.offset - self.lanes[1].end()).abs() > STALL,
+        };
         if jumped {
             self.counters.jumps += u64::from(!self.lanes[index].wait_key);
             if kind == Kind::Video && !frame.keyframe {
@@ -571,7 +594,7 @@ impl Segmenter {
         match kind {
             Kind::Video => {
                 let interval = lane.cadence.interval().unwrap_or(0);
-                lane.expected = Some(dts + interval);
+                lane.expected = Some(dts + interval.min(2 * SECOND));
                 self.picture(&frame, at, i32::try_from(cts).unwrap_or(0));
                 self.video_front = self.video_front.max(at);
                 self.release_sound();
@@ -607,11 +630,11 @@ impl Segmenter {
             let until = at.min(end + GAP_MAX);
             self.settle();
             self.gap_at = self.lanes.iter().map(Lane::end).min().unwrap_or(until);
-            self.fill_gaps(until);
+            self.fill_gaps_exactly(until);
             let lane = &mut self.lanes[0];
-            lane.fill(until, &mut self.sink);
             lane.offset = offset;
             lane.expected = None;
+            lane.absent = false;
             self.last_keyframe = None;
             self.cut(at + cts, true);
             self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
@@ -633,12 +656,15 @@ impl Segmenter {
                 self.counters.too_late += 1;
                 return;
             }
+            self.write_missing_pictures(dts);
             let lane = &mut self.lanes[0];
             lane.fill(dts, &mut self.sink);
             lane.absent = false;
             lane.cadence = cadence::Cadence::new(frame.track.codec.frame_rate());
-            self.discontinuity_due = true;
+            self.discontinuity_due = false;
             self.last_keyframe = None;
+            self.cut(dts + i64::from(cts), true);
+            self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
         }
         let changed = self.lanes[0].track.as_ref().is_none_or(|track| !Arc::ptr_eq(track, &frame.track));
         if changed && !self.change_leading_track(frame, dts) {
@@ -661,13 +687,18 @@ impl Segmenter {
             }
             if (dts - end).abs() <= tolerance { end } else { dts.max(end) }
         };
-        lane.settle_last(start);
-        let cts = if (start - dts).abs() <= tolerance {
-            cts
-        } else {
-            // Decoded later or earlier than it says, but still shown when it says.
-            i32::try_from(i64::from(cts) + dts - start).unwrap_or(cts)
-        };
+        // Should the last picture have stayed for so long that the segment would be too long, what is left of its time
+        // is the beginning of the next segment, and a gap.
+        let latest = lane.segment_start().map_or(start, |begun| begun + SEGMENT_MAX).max(lane.position() + 1);
+        lane.settle_last(start.min(latest));
+        if start > latest {
+            self.fix_part_target();
+            self.counters.forced_cuts += 1;
+            self.cut(latest, false);
+            self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
+            self.lanes[0].fill(start, &mut self.sink);
+        }
+        let lane = &mut self.lanes[0];
         let interval = lane.cadence.interval().unwrap_or(SECOND / 30);
         if self.ends_segment(frame.keyframe, start, interval) {
             let discontinuity = std::mem::take(&mut self.discontinuity_due);
@@ -689,7 +720,7 @@ impl Segmenter {
             let gathered = start - lane.part_start();
             // A keyframe begins a part when the part before it is long enough to stand (L3).
             let early = frame.keyframe && gathered * 100 >= part_ticks * 85;
-            if gathered + interval > part_ticks || early || lane.part_is_full() {
+            if gathered + interval > part_ticks + ROUNDING || early || lane.part_is_full() {
                 lane.close_part(&mut self.sink);
             }
         }
@@ -697,7 +728,7 @@ impl Segmenter {
         // With a steady rhythm the part's end is known now, a frame before the next picture arrives.
         if let Some(steady) = lane.cadence.steady()
             && target_known
-            && start + 2 * steady - lane.part_start() > part_ticks
+            && start + 2 * steady - lane.part_start() > part_ticks + ROUNDING
         {
             lane.settle_last(start + steady);
             lane.close_part(&mut self.sink);
@@ -713,7 +744,7 @@ impl Segmenter {
                 self.counters.before_keyframe += 1;
                 return false;
             }
-            Some(_) if !lane.is_fresh() => {
+            _ if !lane.is_fresh() => {
                 let (_, cts) = source_times(frame);
                 lane.settle_last(dts);
                 let at = dts.max(lane.end());
@@ -795,6 +826,11 @@ impl Segmenter {
             self.counters.too_late += 1;
             return;
         }
+        if index > 0 && start_common - lane.end() > HOLE {
+            // Written as gaps, so that segments begin at the same time in both renditions.
+            self.write_missing_sound(start_common);
+        }
+        let lane = &mut self.lanes[index];
         if index == 0 {
             let begun = lane.segment_start().unwrap_or(start);
             let nominal = lane.scale.ticks(self.latency.segment_nominal());
@@ -827,15 +863,14 @@ impl Segmenter {
         let lane = &mut self.lanes[index];
         match &lane.track {
             Some(track) if **track == *frame.track => lane.track = Some(frame.track.clone()),
-            None => lane.set_track(frame.track.clone()),
-            Some(_) if lane.is_fresh() => lane.set_track(frame.track.clone()),
-            Some(_) if index == 0 => {
+            _ if lane.is_fresh() => lane.set_track(frame.track.clone()),
+            _ if index == 0 => {
                 lane.next_track = Some(frame.track.clone());
                 let end = lane.end();
                 self.cut(at.max(end), true);
                 self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
             }
-            Some(_) => {
+            _ => {
                 // The new parameters hold from the next segment on, which begins at the next keyframe.
                 if lane.next_track.as_ref().is_none_or(|next| !Arc::ptr_eq(next, &frame.track)) {
                     lane.next_track = Some(frame.track.clone());
@@ -856,40 +891,65 @@ impl Segmenter {
         if self.lanes.len() < 2 {
             return;
         }
-        let sound_front = self.waiting.back().map_or(i64::MIN, |(_, at)| *at).max(self.lanes[1].end());
-        let picture_front = if self.lanes[0].absent { self.lanes[0].end() } else { self.video_front };
-        if picture_front == i64::MIN {
-            return;
-        }
-        if sound_front - picture_front > STALL {
+        let (pictures, sound) = self.fronts();
+        if sound.saturating_sub(pictures) > STALL {
             self.lanes[0].absent = true;
-            let until = sound_front - STALL;
-            self.fix_part_target();
-            let part = Timescale::VIDEO.ticks(self.sink.part_target.unwrap_or(self.latency.part_nominal()));
-            let nominal = Timescale::VIDEO.ticks(self.latency.segment_nominal());
-            while self.lanes[0].end() + part <= until {
-                let left = self.segment_at + nominal - self.lanes[0].end();
-                let step = if left > 0 { left.min(part) } else { part };
-                let end = self.lanes[0].end() + step;
-                self.lanes[0].fill(end, &mut self.sink);
-                if end - self.segment_at >= nominal {
-                    self.cut(end, false);
-                    self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
-                }
-            }
-            self.video_front = self.video_front.max(until);
+            self.write_missing_pictures(sound - STALL);
             self.release_sound();
-        } else if picture_front - sound_front > STALL {
-            let until = picture_front - STALL;
-            let part = Timescale::VIDEO.ticks(self.sink.part_target.unwrap_or(self.latency.part_nominal()));
-            let lane = &mut self.lanes[1];
-            while lane.end() + part <= until {
-                let end = lane.next_cut().map_or(lane.end() + part, |cut| (lane.end() + part).min(cut.max(lane.end())));
-                lane.fill(end, &mut self.sink);
-                // The end is on this lane's own grid and may be a tick before the cut.
-                lane.apply_cuts(end.max(lane.end()), &mut self.sink);
-            }
+        } else if pictures.saturating_sub(sound) > STALL {
+            // Whole parts only: there is no hurry, and sound may still come back.
+            let missing = pictures - STALL - self.lanes[1].end();
+            let part = self.part_ticks();
+            self.write_missing_sound(self.lanes[1].end() + missing.max(0) / part * part);
         }
+    }
+
+    /// How far pictures and sound have come.
+    fn fronts(&self) -> (i64, i64) {
+        let pictures = if self.lanes[0].absent { self.lanes[0].end() } else { self.video_front };
+        let sound = self.waiting.back().map_or(i64::MIN, |(_, at)| *at).max(self.lanes[1].end());
+        (pictures, sound)
+    }
+
+    /// Gaps instead of pictures up to `until`. Segments go on without keyframes.
+    fn write_missing_pictures(&mut self, until: i64) {
+        self.fix_part_target();
+        let part = self.part_ticks();
+        let nominal = Timescale::VIDEO.ticks(self.latency.segment_nominal());
+        self.lanes[0].close_part(&mut self.sink);
+        loop {
+            let left = self.segment_at + nominal - self.lanes[0].end();
+            if left <= 0 {
+                self.cut(self.lanes[0].end(), false);
+                self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
+                continue;
+            }
+            let end = self.lanes[0].end() + left.min(part);
+            if end > until {
+                break;
+            }
+            self.lanes[0].fill(end, &mut self.sink);
+        }
+        self.video_front = self.video_front.max(until);
+    }
+
+    /// Gaps instead of sound up to `until`, cut where pictures were.
+    fn write_missing_sound(&mut self, until: i64) {
+        self.fix_part_target();
+        let part = self.part_ticks();
+        let lane = &mut self.lanes[1];
+        // A millisecond short of `until` is good enough: a lane's own grid need not meet it.
+        while until - lane.end() > SECOND / 1_000 {
+            let whole = (lane.end() + part).min(until);
+            let end = lane.next_cut().map_or(whole, |cut| whole.min(cut.max(lane.end())));
+            lane.fill(end, &mut self.sink);
+            lane.apply_cuts(end.max(lane.end()), &mut self.sink);
+        }
+    }
+
+    /// The part target, or what it is meant to be while it is not fixed.
+    fn part_ticks(&self) -> i64 {
+        Timescale::VIDEO.ticks(self.sink.part_target.unwrap_or(self.latency.part_nominal())).max(1)
     }
 
     // ---- shared steps
@@ -897,11 +957,25 @@ impl Segmenter {
     /// Everything gathered or waiting is handed out.
     fn settle(&mut self) {
         self.fix_part_target();
-        self.video_front = i64::MAX;
+        if self.lanes.len() == 2 {
+            // A track that stopped a while ago is brought near the other first, so that the segment does not become
+            // longer than the target duration by what the other sent alone.
+            let (pictures, sound) = self.fronts();
+            if sound.saturating_sub(pictures) > HOLE {
+                self.write_missing_pictures(sound);
+            }
+        }
+        let front = std::mem::replace(&mut self.video_front, i64::MAX);
         self.release_sound();
-        self.video_front = self.lanes.first().map_or(START, Lane::end);
+        self.video_front = front;
         for lane in &mut self.lanes {
             lane.close_part(&mut self.sink);
+        }
+        if self.lanes.len() == 2 {
+            let (pictures, sound) = (self.lanes[0].end(), self.lanes[1].end());
+            if pictures.saturating_sub(sound) > HOLE {
+                self.write_missing_sound(pictures);
+            }
         }
     }
 
