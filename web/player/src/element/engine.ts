@@ -47,7 +47,7 @@ export interface Quality {
 
 const WATCH_MS = 500;
 /** The picture stands: jump over a hole in the buffer, then to live, then begin anew. */
-const NUDGE_MS = 1_500;
+const NUDGE_MS = 700;
 const SEEK_LIVE_MS = 6_000;
 const REBUILD_MS = 12_000;
 /** A little behind the target is caught up by playing faster; this much (ms past the target) by a seek. */
@@ -69,6 +69,9 @@ const CONFIG: Partial<HlsConfig> = {
   // Everything is fMP4 and passes through: a worker would only copy it, and cost a second script.
   enableWorker: false,
   liveDurationInfinity: true,
+  // The first part is asked for while the media source is still opening: the reader is waiting.
+  startFragPrefetch: true,
+  testBandwidth: false,
   maxLiveSyncPlaybackRate: 1.08,
   backBufferLength: 30,
   maxBufferLength: 20,
@@ -117,7 +120,9 @@ export class Engine {
   #trouble: Trouble | null = null;
 
   #lastTime = -1;
+  /** Since when the picture has stood, and since when that has been ours to cure. */
   #stillSince: number | null = null;
+  #cureSince = 0;
   #nudged = false;
   #soughtLive = false;
   #lastMediaError = Number.NEGATIVE_INFINITY;
@@ -304,7 +309,7 @@ export class Engine {
 
   /** The broadcaster is away: hold the picture instead of curing what is not ill. */
   set holding(holding: boolean) {
-    if (this.#holding && !holding) this.#resetWatch();
+    if (this.#holding && !holding) this.#startCure();
     this.#holding = holding;
   }
 
@@ -362,7 +367,7 @@ export class Engine {
 
   #rebuild(): void {
     this.#build();
-    this.#resetWatch();
+    this.#startCure();
     if (!this.#userPaused) this.play();
   }
 
@@ -436,7 +441,7 @@ export class Engine {
   #played(): void {
     this.#userPaused = false;
     if (this.#behindMs() > PAUSED_BEHIND_MS && this.#started) this.#inPast = true;
-    this.#resetWatch();
+    this.#startCure();
     this.events.changed();
   }
 
@@ -449,15 +454,15 @@ export class Engine {
   #progress(): void {
     this.#started = true;
     this.#finished = false;
-    this.#resetWatch();
+    this.#stillSince = null;
     this.events.changed();
   }
 
-  #resetWatch(): void {
-    this.#stillSince = null;
+  /** Gives what was just done, or what just changed, the time to show an effect. */
+  #startCure(): void {
+    this.#cureSince = performance.now();
     this.#nudged = false;
     this.#soughtLive = false;
-    this.#lastTime = -1;
   }
 
   #watch(): void {
@@ -478,15 +483,19 @@ export class Engine {
     }
     if (this.#stillSince === null) {
       this.#stillSince = now;
+      this.#startCure();
       if (this.#started && !this.#holding) this.#stalls += 1;
     }
     this.events.changed();
-    // A hidden page may stand as long as it likes, and a broadcaster who is away is waited for.
-    if (document.hidden || this.#holding) return;
-    const still = now - this.#stillSince;
+    // A hidden page may stand as long as it likes.
+    if (document.hidden) return;
+    // What comes after a hole is played whatever we were told: the broadcaster may be back before the news of it.
+    const still = now - this.#cureSince;
+    if (still >= NUDGE_MS && this.#overHole()) return;
+    // A broadcaster who is away is waited for.
+    if (this.#holding) return;
     if (still >= REBUILD_MS && this.#trouble === null) {
       this.#rebuild();
-      this.#stillSince = null;
     } else if (still >= SEEK_LIVE_MS && !this.#soughtLive && !this.#inPast) {
       this.#soughtLive = true;
       this.#seekLive();
@@ -497,18 +506,24 @@ export class Engine {
     if (video.paused) this.play();
   }
 
-  /** Over a hole in the buffer, or a hair forward when the decoder sulks. */
-  #nudge(): void {
+  /** Over a hole in the buffer, if there is something behind it. */
+  #overHole(): boolean {
     const { video } = this;
     const { buffered, currentTime } = video;
+    if (this.#ahead() > 0.2) return false;
     for (let i = 0; i < buffered.length; i += 1) {
       const start = buffered.start(i);
       if (start > currentTime && buffered.end(i) - start > 0.2) {
         video.currentTime = start + 0.05;
-        return;
+        return true;
       }
     }
-    if (this.#ahead() > 0.5) video.currentTime = currentTime + 0.1;
+    return false;
+  }
+
+  /** A hair forward, for a decoder that sulks though it has something to show. */
+  #nudge(): void {
+    if (this.#ahead() > 0.5) this.video.currentTime += 0.1;
   }
 
   /** Live means live: who fell behind without wishing it is brought back, and nobody is left before the window. */

@@ -138,7 +138,7 @@ const PROOFS_MAX = 3;
 /** The feed may be away this long before we say so: it reconnects in less. */
 export const FEED_GRACE_MS = 4_000;
 /** A picture that stands this long after the end was said has nothing more to show. */
-export const END_GRACE_MS = 6_000;
+export const END_GRACE_MS = 4_000;
 /** A picture may stand this long before it counts as a lost connection. */
 export const STALL_GRACE_MS = 2_500;
 
