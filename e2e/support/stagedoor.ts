@@ -46,7 +46,8 @@ export interface ViewerSession {
 export class Stagedoor {
   private constructor(
     private child: Child,
-    readonly demo: Demo,
+    /** What the last start printed: the password and the API token are new each time. */
+    public demo: Demo,
     readonly folder: string,
   ) {}
 
@@ -65,6 +66,7 @@ export class Stagedoor {
       rtmpHost(this.demo.rtmp_url),
     );
     this.child = child;
+    this.demo = demo;
   }
 
   get origin(): string {
