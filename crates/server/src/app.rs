@@ -18,7 +18,7 @@ use crate::ports::blobs::{BlobError, Blobs};
 use crate::ports::clock::Clock;
 use crate::ports::db::{Db, DbError};
 use crate::ports::random::Random;
-use crate::{http, telemetry};
+use crate::{api, http, telemetry};
 
 /// HTTP connections at once: every viewer holds a few, and a page a WebSocket.
 const HTTP_CONNECTIONS_MAX: usize = 60_000;
@@ -119,8 +119,17 @@ impl App {
     pub async fn run(self, stop: CancellationToken) {
         let Self { config, db, clock, random, access, hub, http, rtmp, token_check, metrics, .. } = self;
         let rtmp_port = rtmp.local_addr().map_or(config.rtmp.listen.port(), |address| address.port());
-        let router = axum::Router::new().route("/livez", axum::routing::get(|| async { "ok" }));
-        let _ = (rtmp_port, &metrics);
+        let router = api::router(api::Parts {
+            config,
+            db: db.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            access: access.clone(),
+            hub: hub.clone(),
+            metrics,
+            rtmp_port,
+            stop: stop.clone(),
+        });
         let deliver = Arc::new(Deliver::new(access.clone(), hub.clone(), token_check));
         let door = Rtmp { access: access.clone(), hub: hub.clone(), clock, random };
         let publishers = async {
