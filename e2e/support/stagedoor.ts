@@ -60,7 +60,7 @@ export class Stagedoor {
 
   /** Starts again where the same people will look: same data folder, same ports. */
   async startAgain(): Promise<void> {
-    const { child } = await launch(
+    const { child, demo } = await launch(
       this.folder,
       new URL(this.demo.viewer_url).host,
       rtmpHost(this.demo.rtmp_url),

@@ -26,7 +26,6 @@ const FLOORS: &[(&str, Floor)] = &[
     ("lib", Floor::Assembly(3)),
     ("http", Floor::Assembly(4)),
     ("api", Floor::Feature),
-    ("assets", Floor::Feature),
     ("chat", Floor::Feature),
     ("deliver", Floor::Feature),
     ("ingest", Floor::Feature),
@@ -38,6 +37,7 @@ const FLOORS: &[(&str, Floor)] = &[
     ("facts", Floor::Hub(2)),
     ("ports", Floor::World(0)),
     ("config", Floor::World(1)),
+    ("assets", Floor::World(1)),
     ("telemetry", Floor::World(1)),
 ];
 
