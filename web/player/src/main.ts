@@ -19,7 +19,7 @@ const TICK_MS = 500;
 const DOOR_MS = 30_000;
 
 /** `/e/{event}`; without one the page says that there is no such event. */
-const event = decodeURIComponent(/^\/e\/([^/]+)\/?$/.exec(location.pathname)?.[1] ?? "");
+const event = /^\/e\/([\w-]+)\/?$/.exec(location.pathname)?.[1] ?? "";
 
 const clock = new ServerClock();
 const now = () => Date.now() + clock.offsetMs;

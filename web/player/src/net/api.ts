@@ -28,7 +28,8 @@ export class Api {
   async door(signal: AbortSignal): Promise<Answer | null> {
     const reply = await this.#call("GET", "/door", signal);
     if (reply === null || "type" in reply) return reply;
-    if (reply.status === 404) return { type: "missing" };
+    // An id that never was one is as little there as one that is gone.
+    if ([400, 404, 410, 422].includes(reply.status)) return { type: "missing" };
     if (!reply.ok) return { type: "trouble", trouble: "busy" };
     return { type: "door", event: eventInfo(reply.body), broadcast: broadcast(reply.body.state) };
   }
@@ -38,7 +39,7 @@ export class Api {
     const reply = await this.#call("GET", "/sessions/current", signal);
     if (reply === null || "type" in reply) return reply;
     if (reply.ok) return entered(reply.body) ?? { type: "trouble", trouble: "busy" };
-    if ([401, 403, 404, 410].includes(reply.status)) return { type: "no_session" };
+    if ([400, 401, 403, 404, 410, 422].includes(reply.status)) return { type: "no_session" };
     return { type: "trouble", trouble: "busy" };
   }
 

@@ -13,7 +13,7 @@ export const en = {
   "refusal.code_invalid":
     "This code does not open this event. Compare it with your invitation, or ask the organiser for a new one.",
   "refusal.code_in_use":
-    "This code is being used on another device. Close the page there and try again, or ask the organiser for a new code.",
+    "This code is being used on another device. Close it there and try again in half a minute, or ask the organiser for a new code.",
   "refusal.access_ended": "This code is no longer valid. Ask the organiser for a new one.",
   "refusal.too_many_attempts": "Too many tries, perhaps not only yours. You can go on in {time}.",
   "refusal.unknown": "That did not work, and it is not your fault. Please try again.",
@@ -42,8 +42,8 @@ export const en = {
   "scene.busy": "The server is very busy",
   "busy.lead": "You keep your place. Trying again by itself.",
   "scene.out": "You are outside again",
-  "out.revoked": "The organiser has withdrawn this invitation.",
-  "out.ended": "The organiser has ended this visit. You can come back in with your code.",
+  "out.revoked": "The organiser has ended your visit.",
+  "out.ended": "This visit is over. As long as the event goes on, your code lets you back in.",
   "out.expired": "Your time for this event has run out.",
   "out.replaced":
     "The event goes on where it was opened last. Only one place at a time can watch with a code.",

@@ -14,7 +14,7 @@ export const fr: Translation<typeof en> = {
   "refusal.code_invalid":
     "Ce code n’ouvre pas cet évènement. Comparez-le à votre invitation, ou demandez-en un nouveau à l’organisateur.",
   "refusal.code_in_use":
-    "Ce code regarde déjà sur un autre appareil. Fermez la page là-bas et réessayez, ou demandez un nouveau code à l’organisateur.",
+    "Ce code sert déjà sur un autre appareil. Fermez-le là-bas et réessayez dans une demi-minute, ou demandez un nouveau code à l’organisateur.",
   "refusal.access_ended": "Ce code n’est plus valable. Demandez-en un nouveau à l’organisateur.",
   "refusal.too_many_attempts":
     "Trop d’essais, peut-être pas seulement les vôtres. Vous pourrez continuer dans {time}.",
@@ -43,8 +43,8 @@ export const fr: Translation<typeof en> = {
   "scene.busy": "Le serveur est très sollicité",
   "busy.lead": "Votre place est gardée. Nouvel essai automatique.",
   "scene.out": "Vous êtes de nouveau dehors",
-  "out.revoked": "L’organisateur a retiré cette invitation.",
-  "out.ended": "L’organisateur a mis fin à cette visite. Votre code permet de revenir.",
+  "out.revoked": "L’organisateur a mis fin à votre visite.",
+  "out.ended": "Cette visite est terminée. Tant que l’évènement continue, votre code permet de revenir.",
   "out.expired": "Votre temps pour cet évènement est écoulé.",
   "out.replaced":
     "L’évènement continue là où il a été ouvert en dernier. Un code ne regarde que d’un endroit à la fois.",
