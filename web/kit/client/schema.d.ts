@@ -5,7 +5,7 @@
  */
 interface Page<T> {
   data: T[];
-  next_cursor: string | null;
+  next_cursor?: string | null;
 }
 
 interface Content<T> {
@@ -138,7 +138,7 @@ export interface components {
       id: string;
       title: string;
       latency: Schemas["Latency"];
-      starts_at: string | null;
+      starts_at?: string | null;
       dvr_window_ms: number;
       reconnect_window_ms: number;
       created_at: string;
@@ -165,18 +165,18 @@ export interface components {
     StreamState: "idle" | "live" | "away" | "ended";
     StreamStatus: {
       state: Schemas["StreamState"];
-      since: string;
-      publisher: { encoder: string | null; connected_at: string } | null;
-      video: {
+      since?: string | null;
+      publisher?: { encoder: string; connected_at: string } | null;
+      video?: {
         codec: string;
         name: string;
         width: number;
         height: number;
-        fps: number | null;
+        fps: number;
         bitrate_bps: number;
-        keyframe_interval_ms: number | null;
+        keyframe_interval_ms?: number | null;
       } | null;
-      audio: {
+      audio?: {
         codec: string;
         name: string;
         sample_rate: number;
@@ -190,15 +190,15 @@ export interface components {
       rtmp: { server: string; url: string };
       stream_key: string;
       key_id: string;
-      expires_at: string | null;
+      expires_at?: string | null;
     };
     StreamKey: {
       id: string;
       hint: string;
       created_at: string;
-      expires_at: string | null;
-      revoked_at: string | null;
-      last_used_at: string | null;
+      expires_at?: string | null;
+      revoked_at?: string | null;
+      last_used_at?: string | null;
     };
     NewStreamKey: { expires_at?: string | null };
     StreamKeyMade: Schemas["StreamKey"] & { key: string };
@@ -207,8 +207,8 @@ export interface components {
       name: string;
       state: "created" | "redeemed" | "revoked";
       created_at: string;
-      redeemed_at: string | null;
-      session: Schemas["Viewer"] | null;
+      redeemed_at?: string | null;
+      session?: Schemas["Viewer"] | null;
     };
     NewInvitation: { name: string };
     InvitationMade: Schemas["Invitation"] & Schemas["Code"];
@@ -221,11 +221,11 @@ export interface components {
       last_seen_at: string;
       device: string;
       watching: boolean;
-      height: number | null;
-      latency_ms: number | null;
-      stalls: number | null;
+      height?: number | null;
+      latency_ms?: number | null;
+      stalls?: number | null;
     };
-    Token: { id: string; name: string; created_at?: string; last_used_at?: string | null };
+    Token: { id: string; name: string; hint: string; created_at: string; last_used_at?: string | null };
     NewToken: { name: string };
     TokenMade: Schemas["Token"] & { token: string };
   };

@@ -25,8 +25,9 @@ function openFeed(event: string, client: QueryClient, tell: (event: RoomEvent) =
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const url = `${scheme}//${location.host}/api/v1/events/${encodeURIComponent(event)}/feed`;
   const feed = new FeedConnection(url, browser, tell, () => {
-    // The browser does not say why a handshake failed: perhaps the person is no longer signed in.
+    // The browser does not say why a handshake failed: the person may be signed out, or the event deleted.
     void client.invalidateQueries({ queryKey: keys.me });
+    void client.invalidateQueries({ queryKey: keys.event(event), exact: true });
   });
   const online = () => feed.retryNow();
   const offline = () => feed.networkLost();

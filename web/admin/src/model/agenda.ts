@@ -32,7 +32,7 @@ export function agenda(events: readonly Event[], live: ReadonlyMap<string, Live>
     .sort(
       (a, b) =>
         Number(b.stream.state === "live") - Number(a.stream.state === "live") ||
-        b.stream.since.localeCompare(a.stream.since),
+        (b.stream.since ?? "").localeCompare(a.stream.since ?? ""),
     );
   const rest = entries.filter((entry) => !isOnAir(entry)).sort((a, b) => compare(a, b, now));
   return { onAir, rest };
@@ -47,7 +47,7 @@ const LATE_MS = 60 * 60 * 1_000;
 
 function rank({ event, stream }: Entry, now: number): 0 | 1 | 2 {
   if (stream.state === "ended") return 2;
-  if (event.starts_at === null) return 1;
+  if (!event.starts_at) return 1;
   return Date.parse(event.starts_at) + LATE_MS >= now ? 0 : 2;
 }
 

@@ -36,7 +36,7 @@ export const newDraft: Draft = {
 export function draftOf(event: Event): Draft {
   return {
     title: event.title,
-    starts: event.starts_at === null ? "" : localInput(new Date(event.starts_at)),
+    starts: event.starts_at ? localInput(new Date(event.starts_at)) : "",
     latency: event.latency,
     dvrWindowMs: event.dvr_window_ms,
     reconnectWindowMs: event.reconnect_window_ms,

@@ -2,6 +2,7 @@
  * What the numbers of a stream mean to the person responsible for it. Pure: the pages turn the answers into words.
  */
 import type { Advice, StreamStatus } from "../api/types.ts";
+import { elapsed } from "./time.ts";
 
 export type Tone = "good" | "warning" | "bad" | "quiet";
 
@@ -23,8 +24,8 @@ export function verdict(stream: StreamStatus, reconnectWindowMs: number, now: nu
     case "ended":
       return { kind: "ended", tone: "quiet" };
     case "away": {
-      const until = Date.parse(stream.since) + reconnectWindowMs;
-      return { kind: "away", tone: "warning", resumesFor: Math.max(0, until - now) };
+      const left = reconnectWindowMs - elapsed(stream.since, now);
+      return { kind: "away", tone: "warning", resumesFor: Math.max(0, left) };
     }
     case "live": {
       const errors = count(stream.advice, "error");

@@ -5,6 +5,7 @@ import { Button } from "react-aria-components";
 import { eventsQuery } from "../api/queries.ts";
 import { useRooms } from "../feed/rooms.ts";
 import { agenda, type Entry } from "../model/agenda.ts";
+import { elapsed, isPast } from "../model/time.ts";
 import { say, t } from "../text.ts";
 import { useNow } from "../ui/clock.ts";
 import { Icon, Mark } from "../ui/icon.tsx";
@@ -90,7 +91,7 @@ function OnAir({ entry: { event, stream, watching }, now }: { entry: Entry; now:
         <Status state={stream.state} />
         <span className="muted small tabular">
           {t(stream.state === "live" ? "events.live_for" : "events.away_for", {
-            time: say.clock(now - Date.parse(stream.since)),
+            time: say.clock(elapsed(stream.since, now)),
           })}
         </span>
       </div>
@@ -106,14 +107,15 @@ function OnAir({ entry: { event, stream, watching }, now }: { entry: Entry; now:
   );
 }
 
-function Row({ entry: { event, stream, watching }, now }: { entry: Entry; now: number }) {
+function Row({ entry, now }: { entry: Entry; now: number }) {
+  const { event, stream, watching } = entry;
   return (
     <li className="row">
       <div className="row-main">
         <Link to="/events/$event" params={{ event: event.id }} className="cover-link row-title">
           {event.title}
         </Link>
-        <p className="muted small">{startWords(event.starts_at, stream.state, stream.since, now)}</p>
+        <p className="muted small">{startWords(entry, now)}</p>
       </div>
       <p className="row-people muted small">
         {watching > 0 && (
@@ -137,10 +139,13 @@ function invitedWords({ invited, redeemed }: { invited: number; redeemed: number
   return t("events.redeemed", { redeemed: say.number(redeemed), invited: say.number(invited) });
 }
 
-function startWords(startsAt: string | null, state: string, since: string, now: number): string {
-  if (state === "ended") return t("events.ended", { when: say.relative(since, now) });
-  if (startsAt === null) return t("events.no_start");
-  const key = Date.parse(startsAt) >= now ? "events.starts" : "events.started";
+function startWords(
+  { event: { starts_at: startsAt }, stream: { state, since } }: Entry,
+  now: number,
+): string {
+  if (state === "ended" && since) return t("events.ended", { when: say.relative(since, now) });
+  if (!startsAt) return t("events.no_start");
+  const key = isPast(startsAt, now) ? "events.started" : "events.starts";
   return t(key, { when: say.moment(startsAt, now) });
 }
 

@@ -63,18 +63,15 @@ function Tokens() {
           {list.map((token) => (
             <li key={token.id} className="plain-row">
               <div className="row-main">
-                <p className="row-title">{token.name}</p>
+                <p className="row-title">
+                  {token.name} <code className="muted">{token.hint}</code>
+                </p>
                 <p className="muted small">
-                  {[
-                    token.created_at
-                      ? t("settings.token_made", { when: say.moment(token.created_at, now) })
-                      : null,
-                    token.last_used_at
-                      ? t("settings.token_used", { when: say.relative(token.last_used_at, now) })
-                      : t("settings.token_unused"),
-                  ]
-                    .filter((words) => words !== null)
-                    .join(", ")}
+                  {t("settings.token_made", { when: say.moment(token.created_at, now) })}
+                  {", "}
+                  {token.last_used_at
+                    ? t("settings.token_used", { when: say.relative(token.last_used_at, now) })
+                    : t("settings.token_unused")}
                 </p>
               </div>
               <Button

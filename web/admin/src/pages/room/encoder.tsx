@@ -15,6 +15,7 @@ import { ApiError } from "../../api/problem.ts";
 import { ingestQuery, keys, streamKeysQuery } from "../../api/queries.ts";
 import type { Event, Ingest, StreamKey } from "../../api/types.ts";
 import { masked } from "../../model/code.ts";
+import { isPast } from "../../model/time.ts";
 import { say, t } from "../../text.ts";
 import { useNow } from "../../ui/clock.ts";
 import { CopyButton } from "../../ui/copy.tsx";
@@ -139,9 +140,7 @@ function KeyNotes({ ingest }: { ingest: Ingest }) {
   return (
     <div className="hint stack tight">
       <p>{t("encoder.secret")}</p>
-      {ingest.expires_at !== null && (
-        <p>{t("encoder.expires", { when: say.moment(ingest.expires_at, now) })}</p>
-      )}
+      {ingest.expires_at && <p>{t("encoder.expires", { when: say.moment(ingest.expires_at, now) })}</p>}
       <p>{t("encoder.advice")}</p>
     </div>
   );
@@ -256,8 +255,7 @@ function Keyring({ event, current }: { event: Event; current: string }) {
     <div className="stack">
       <ul className="plain-rows" aria-label={t("encoder.keys")}>
         {list.data.data.map((key) => {
-          const dead =
-            key.revoked_at !== null || (key.expires_at !== null && Date.parse(key.expires_at) <= now);
+          const dead = Boolean(key.revoked_at) || isPast(key.expires_at, now);
           return (
             <li key={key.id} className="plain-row" data-dead={dead || undefined}>
               <div className="row-main">
@@ -308,14 +306,13 @@ function Keyring({ event, current }: { event: Event; current: string }) {
 }
 
 function keyWords(key: StreamKey, now: number): string {
-  if (key.revoked_at !== null) return t("encoder.key_revoked", { when: say.moment(key.revoked_at, now) });
-  if (key.expires_at !== null && Date.parse(key.expires_at) <= now) {
+  if (key.revoked_at) return t("encoder.key_revoked", { when: say.moment(key.revoked_at, now) });
+  if (key.expires_at && isPast(key.expires_at, now)) {
     return t("encoder.key_expired", { when: say.moment(key.expires_at, now) });
   }
   const made = t("encoder.key_made", { when: say.moment(key.created_at, now) });
-  const used =
-    key.last_used_at === null
-      ? t("encoder.key_unused")
-      : t("encoder.key_used", { when: say.relative(key.last_used_at, now) });
+  const used = key.last_used_at
+    ? t("encoder.key_used", { when: say.relative(key.last_used_at, now) })
+    : t("encoder.key_unused");
   return `${made}, ${used}`;
 }

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import type { Event, StreamStatus } from "../../api/types.ts";
 import { bitrateOf, type Room } from "../../feed/reducer.ts";
+import { elapsed } from "../../model/time.ts";
 import { say, t } from "../../text.ts";
 import { useNow } from "../../ui/clock.ts";
 import { Sparkline } from "../../ui/sparkline.tsx";
@@ -43,18 +44,24 @@ export function Figures({ event, stream, watching, room }: FiguresProps) {
 function Clock({ event, stream, now }: { event: Event; stream: StreamStatus; now: number }) {
   switch (stream.state) {
     case "live":
-      return <Figure label={t("room.on_air")} value={say.clock(now - Date.parse(stream.since))} />;
+      return <Figure label={t("room.on_air")} value={say.clock(elapsed(stream.since, now))} />;
     case "away": {
-      const left = Date.parse(stream.since) + event.reconnect_window_ms - now;
+      const left = event.reconnect_window_ms - elapsed(stream.since, now);
       return <Figure label={t("room.held")} value={left > 0 ? say.clock(left) : t("room.held_over")} warn />;
     }
     case "ended":
-      return <Figure label={t("room.ended")} value={say.relative(stream.since, now)} small />;
+      return (
+        <Figure
+          label={t("room.ended")}
+          value={stream.since ? say.relative(stream.since, now) : t("room.none")}
+          small
+        />
+      );
     case "idle":
       return (
         <Figure
           label={t("room.starts")}
-          value={event.starts_at === null ? t("room.none") : say.moment(event.starts_at, now)}
+          value={event.starts_at ? say.moment(event.starts_at, now) : t("room.none")}
           small
         />
       );

@@ -91,17 +91,18 @@ function VideoTrack({ video }: { video: StreamStatus["video"] }) {
     <div className="track">
       <h3>{t("health.video")}</h3>
       <dl className="facts">
-        <Fact label={t("health.resolution")} value={`${video.width} × ${video.height}`} />
+        <Fact
+          label={t("health.resolution")}
+          value={video.width > 0 ? `${video.width} × ${video.height}` : t("health.unknown")}
+        />
         <Fact
           label={t("health.fps")}
-          value={fps === null ? t("health.fps_unknown") : t("health.fps_value", { fps: say.frameRate(fps) })}
+          value={fps === null ? t("health.unknown") : t("health.fps_value", { fps: say.frameRate(fps) })}
         />
         <Fact label={t("health.bitrate")} value={say.bitrate(video.bitrate_bps)} />
         <Fact
           label={t("health.keyframes")}
-          value={
-            video.keyframe_interval_ms === null ? t("room.none") : say.seconds(video.keyframe_interval_ms)
-          }
+          value={video.keyframe_interval_ms ? say.seconds(video.keyframe_interval_ms) : t("room.none")}
         />
         <Fact label={t("health.codec")} value={video.name} detail={video.codec} />
       </dl>
@@ -111,23 +112,34 @@ function VideoTrack({ video }: { video: StreamStatus["video"] }) {
 
 function AudioTrack({ audio }: { audio: StreamStatus["audio"] }) {
   if (!audio) return <Absent title={t("health.audio")} text={t("health.no_audio")} />;
-  const channels =
-    audio.channels === 1
-      ? t("health.mono")
-      : audio.channels === 2
-        ? t("health.stereo")
-        : t("health.channels_n", { n: audio.channels });
   return (
     <div className="track">
       <h3>{t("health.audio")}</h3>
       <dl className="facts">
-        <Fact label={t("health.channels")} value={channels} />
-        <Fact label={t("health.sample_rate")} value={`${say.number(audio.sample_rate / 1_000, 1)} kHz`} />
+        <Fact label={t("health.channels")} value={channelWords(audio.channels)} />
+        <Fact
+          label={t("health.sample_rate")}
+          value={t("health.khz", { value: say.frameRate(audio.sample_rate / 1_000) })}
+        />
         <Fact label={t("health.bitrate")} value={say.bitrate(audio.bitrate_bps)} />
         <Fact label={t("health.codec")} value={audio.name} detail={audio.codec} />
       </dl>
     </div>
   );
+}
+
+/** 0 when the codec's configuration does not say. */
+function channelWords(channels: number): string {
+  switch (channels) {
+    case 0:
+      return t("health.unknown");
+    case 1:
+      return t("health.mono");
+    case 2:
+      return t("health.stereo");
+    default:
+      return t("health.channels_n", { n: channels });
+  }
 }
 
 function Fact({ label, value, detail }: { label: string; value: string; detail?: string }) {

@@ -40,9 +40,10 @@ function RoomOf({ id }: { id: string }) {
       </div>
     );
   }
+  // Also when it was here a moment ago: someone else deleted it.
+  const status = event.error instanceof ApiError ? event.error.failure.status : 0;
+  if (status === 404 || status === 400 || status === 422) return <NotFound />;
   if (event.data === undefined) {
-    const status = event.error instanceof ApiError ? event.error.failure.status : 0;
-    if (status === 404 || status === 400 || status === 422) return <NotFound />;
     return (
       <div className="card">
         <Failed error={event.error} retry={() => void event.refetch()} />
