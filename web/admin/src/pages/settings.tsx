@@ -5,7 +5,7 @@ import { api, value } from "../api/client.ts";
 import { keys, tokensQuery } from "../api/queries.ts";
 import type { Token, TokenMade } from "../api/types.ts";
 import { say, t } from "../text.ts";
-import { useNow } from "../ui/clock.ts";
+import { useMinute } from "../ui/clock.ts";
 import { CopyButton } from "../ui/copy.tsx";
 import { Confirm } from "../ui/dialog.tsx";
 import { failureText } from "../ui/failure.ts";
@@ -26,7 +26,7 @@ export function SettingsPage() {
 function Tokens() {
   const tokens = useQuery(tokensQuery);
   const client = useQueryClient();
-  const now = useNow();
+  const now = useMinute();
   const [made, setMade] = useState<TokenMade | null>(null);
   const [revoking, setRevoking] = useState<Token | null>(null);
   const heading = useRef<HTMLHeadingElement>(null);

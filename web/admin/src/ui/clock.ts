@@ -29,3 +29,10 @@ function subscribe(listener: () => void) {
 export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
+
+const MINUTE_MS = 60_000;
+
+/** The beginning of this minute, anew each minute: enough for lists, which need not be drawn each second. */
+export function useMinute(): number {
+  return useSyncExternalStore(subscribe, () => Math.floor(now / MINUTE_MS) * MINUTE_MS);
+}

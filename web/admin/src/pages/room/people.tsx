@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
+import { type FormEvent, memo, useEffect, useMemo, useRef, useState } from "react";
 import { Button, FieldError, Form, Input, Label, SearchField, TextField } from "react-aria-components";
 import { api, value } from "../../api/client.ts";
 import { invitationsQuery, peopleChanged } from "../../api/queries.ts";
@@ -8,7 +8,7 @@ import type { Room } from "../../feed/reducer.ts";
 import { codeGroups } from "../../model/code.ts";
 import { type Invitee, invitees } from "../../model/people.ts";
 import { say, t } from "../../text.ts";
-import { useNow } from "../../ui/clock.ts";
+import { useMinute } from "../../ui/clock.ts";
 import { CopyButton } from "../../ui/copy.tsx";
 import { Confirm, Sheet } from "../../ui/dialog.tsx";
 import { failureText } from "../../ui/failure.ts";
@@ -32,7 +32,7 @@ export function People({ event, room }: { event: Event; room: Room }) {
   const [revoking, setRevoking] = useState<Invitee | null>(null);
   const client = useQueryClient();
   const heading = useRef<HTMLHeadingElement>(null);
-  const now = useNow();
+  const now = useMinute();
 
   const rows = useMemo(
     () => invitees(list.data?.pages.flatMap((page) => page.data) ?? [], room.viewers),
@@ -96,13 +96,7 @@ export function People({ event, room }: { event: Event; room: Room }) {
       {rows.length > 0 && (
         <ul className="plain-rows" aria-label={t("people.title")} aria-busy={list.isPlaceholderData}>
           {rows.map((invitee) => (
-            <Row
-              key={invitee.id}
-              invitee={invitee}
-              now={now}
-              show={() => setShowing(invitee)}
-              revoke={() => setRevoking(invitee)}
-            />
+            <Row key={invitee.id} invitee={invitee} now={now} show={setShowing} revoke={setRevoking} />
           ))}
         </ul>
       )}
@@ -257,11 +251,13 @@ function ShownCode({ event, invitee }: { event: string; invitee: Invitee }) {
 interface RowProps {
   invitee: Invitee;
   now: number;
-  show(): void;
-  revoke(): void;
+  show(invitee: Invitee): void;
+  revoke(invitee: Invitee): void;
 }
 
-function Row({ invitee: { name, state, at }, now, show, revoke }: RowProps) {
+/** Drawn again only when it changes: plain buttons, since there may be thousands. */
+const Row = memo(function Row({ invitee, now, show, revoke }: RowProps) {
+  const { name, state, at } = invitee;
   return (
     <li className="plain-row" data-dead={state === "revoked" || undefined}>
       <div className="row-main">
@@ -275,24 +271,37 @@ function Row({ invitee: { name, state, at }, now, show, revoke }: RowProps) {
       </div>
       {state !== "revoked" && (
         <div className="row-actions">
-          <Button
+          <button
+            type="button"
             className="button quiet small"
             aria-label={t("people.show_code_of", { name })}
-            onPress={show}
+            onClick={() => show(invitee)}
           >
             <Icon name="key" />
             <span className="wide-only">{t("people.code")}</span>
-          </Button>
-          <Button
+          </button>
+          <button
+            type="button"
             className="button quiet small"
             aria-label={t("people.revoke_of", { name })}
-            onPress={revoke}
+            onClick={() => revoke(invitee)}
           >
             {t("people.revoke")}
-          </Button>
+          </button>
         </div>
       )}
     </li>
+  );
+}, sameRow);
+
+/** The feed makes every invitee anew; what they look like decides. */
+function sameRow(a: RowProps, b: RowProps): boolean {
+  return (
+    a.now === b.now &&
+    a.invitee.id === b.invitee.id &&
+    a.invitee.name === b.invitee.name &&
+    a.invitee.state === b.invitee.state &&
+    a.invitee.at === b.invitee.at
   );
 }
 

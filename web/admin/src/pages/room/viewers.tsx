@@ -5,14 +5,14 @@ import type { Event, Latency, StreamStatus, Viewer } from "../../api/types.ts";
 import type { Room } from "../../feed/reducer.ts";
 import { latencyGrade, stallGrade, viewerRows } from "../../model/people.ts";
 import { say, t } from "../../text.ts";
-import { useNow } from "../../ui/clock.ts";
+import { useMinute } from "../../ui/clock.ts";
 import { Confirm } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Empty, Loading } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 
 /** Rows drawn until more are asked for: a full house must not make the page slow. */
-const ROWS_STEP = 100;
+const ROWS_STEP = 50;
 const SEARCH_FROM = 8;
 
 interface ViewersProps {
@@ -27,7 +27,7 @@ export function Viewers({ event, room, state }: ViewersProps) {
   const [limit, setLimit] = useState(ROWS_STEP);
   const [kicking, setKicking] = useState<Viewer | null>(null);
   const heading = useRef<HTMLHeadingElement>(null);
-  const now = useNow();
+  const minute = useMinute();
   const rows = useMemo(() => viewerRows(room.viewers, search), [room.viewers, search]);
   const total = room.viewers.size;
 
@@ -88,8 +88,7 @@ export function Viewers({ event, room, state }: ViewersProps) {
                 key={viewer.session}
                 viewer={viewer}
                 latency={event.latency}
-                // Minutes are all a row shows of the clock, so a second must not redraw it.
-                minute={Math.floor(now / 60_000) * 60_000}
+                minute={minute}
                 kick={setKicking}
               />
             ))}
@@ -180,14 +179,15 @@ const ViewerRow = memo(function ViewerRow({ viewer, latency, minute, kick }: Vie
         )}
       </td>
       <td className="col-act">
-        <Button
+        <button
+          type="button"
           className="button quiet small"
           aria-label={t("viewers.kick_of", { name })}
-          onPress={() => kick(viewer)}
+          onClick={() => kick(viewer)}
         >
           <Icon name="leave" />
           <span className="wide-only">{t("viewers.kick")}</span>
-        </Button>
+        </button>
       </td>
     </tr>
   );
