@@ -40,38 +40,21 @@ async function copyText(text: string): Promise<boolean> {
 }
 
 interface CopyButtonProps {
-  /** The text, or how to get it when it is not at hand yet. */
-  text: string | (() => Promise<string>);
+  text: string;
   /** Said politely once it is copied. */
   said: string;
   children: ReactNode;
   className?: string;
   icon?: IconName;
-  label?: string;
-  /** Shows the icon alone; `label` names it. */
-  iconOnly?: boolean;
 }
 
-export function CopyButton({
-  text,
-  said,
-  children,
-  className = "button",
-  icon = "copy",
-  label,
-  iconOnly,
-}: CopyButtonProps) {
+export function CopyButton({ text, said, children, className = "button", icon = "copy" }: CopyButtonProps) {
   const [state, setState] = useState<"ready" | "copied" | "failed">("ready");
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
 
   const copy = async () => {
-    let done = false;
-    try {
-      done = await copyText(typeof text === "string" ? text : await text());
-    } catch {
-      done = false;
-    }
+    const done = await copyText(text);
     if (done) toast(said);
     setState(done ? "copied" : "failed");
     clearTimeout(timer.current);
@@ -81,17 +64,12 @@ export function CopyButton({
   const words = {
     ready: children,
     copied: t("action.copied"),
-    failed: t("action.copy_failed", { keys: "Ctrl+C" }),
+    failed: t("action.copy_failed"),
   }[state];
   return (
-    <Button
-      className={`${className} copy`}
-      data-copied={state === "copied" || undefined}
-      onPress={copy}
-      {...(label === undefined ? {} : { "aria-label": label })}
-    >
+    <Button className={`${className} copy`} data-copied={state === "copied" || undefined} onPress={copy}>
       <Icon name={state === "copied" ? "check" : icon} />
-      {!iconOnly && <span>{words}</span>}
+      <span>{words}</span>
     </Button>
   );
 }
