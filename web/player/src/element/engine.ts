@@ -54,14 +54,17 @@ const REBUILD_MS = 12_000;
 const FALLEN_BEHIND_MS = 6_000;
 /** Behind the target by more than this after a pause counts as having gone back in time. */
 const PAUSED_BEHIND_MS = 3_000;
+/** So little (seconds) left of an ended stream that standing still there is the end. */
+const END_REST_S = 1;
 /** Two failures of the decoder in this time are one that recovering does not cure. */
 const MEDIA_RELAPSE_MS = 10_000;
 
+/** hls.js tries a few times at a steady pace (it calls that linear); the long, growing waits after that are ours. */
 const retry = (maxNumRetry: number, retryDelayMs: number) => ({
   maxNumRetry,
   retryDelayMs,
-  maxRetryDelayMs: 4_000,
-  backoff: "exponential" as const,
+  maxRetryDelayMs: retryDelayMs,
+  backoff: "linear" as const,
 });
 
 const CONFIG: Partial<HlsConfig> = {
@@ -73,6 +76,8 @@ const CONFIG: Partial<HlsConfig> = {
   startFragPrefetch: true,
   testBandwidth: false,
   maxLiveSyncPlaybackRate: 1.08,
+  // After an interruption a little more is held in reserve; a second more, the default, would double `ultra`.
+  liveSyncOnStallIncrease: 0.5,
   backBufferLength: 30,
   maxBufferLength: 20,
   // Our watchdog nudges further than hls.js does.
@@ -91,7 +96,8 @@ const CONFIG: Partial<HlsConfig> = {
       maxTimeToFirstByteMs: 15_000,
       maxLoadTimeMs: 20_000,
       timeoutRetry: retry(1, 0),
-      errorRetry: retry(4, 400),
+      // A broadcast that has just begun has an empty playlist for a moment: that is the moment people wait for.
+      errorRetry: retry(6, 400),
     },
   },
   fragLoadPolicy: {
@@ -481,6 +487,11 @@ export class Engine {
       this.events.changed();
       return;
     }
+    if (this.#atTheEnd()) {
+      this.#finished = true;
+      this.events.changed();
+      return;
+    }
     if (this.#stillSince === null) {
       this.#stillSince = now;
       this.#startCure();
@@ -504,6 +515,15 @@ export class Engine {
       this.#nudge();
     }
     if (video.paused) this.play();
+  }
+
+  /**
+   * The playlist has ended and next to nothing is left. hls.js does not always say so itself: it may leave out the
+   * last, short part of a stream that ends between two segments.
+   */
+  #atTheEnd(): boolean {
+    const details = this.#hls?.latestLevelDetails;
+    return details?.live === false && this.#started && details.edge - this.video.currentTime < END_REST_S;
   }
 
   /** Over a hole in the buffer, if there is something behind it. */
