@@ -1,0 +1,101 @@
+//! Generated truth: committed, compared, read in review.
+
+use stagedoor_server::api;
+
+/// What the router serves beside the documented routes.
+const UNDOCUMENTED: [&str; 8] = [
+    "GET / open",
+    "GET /api/v1/openapi.json open",
+    "GET /assets/{*path} open",
+    "GET /e/{event} open",
+    "GET /events/{*rest} open",
+    "GET /live/{token}/{stream}/{*path} playback_token",
+    "GET /settings open",
+    "GET /sign-in open",
+];
+
+pub fn routes() -> Vec<(String, String, String)> {
+    let document: serde_json::Value = serde_json::from_str(&api::openapi()).unwrap();
+    let mut routes: Vec<(String, String, String)> = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let schemes: Vec<&str> = operation["security"]
+                .as_array()
+                .map(|list| {
+                    list.iter().filter_map(|entry| entry.as_object()?.keys().next()).map(String::as_str).collect()
+                })
+                .unwrap_or_default();
+            let guard = match schemes.as_slice() {
+                [] => "open",
+                ["organiser_cookie", "api_token"] => "organiser",
+                ["organiser_cookie"] => "organiser_not_token",
+                ["viewer_cookie"] => "viewer",
+                other => panic!("{path}: no name for {other:?}"),
+            };
+            routes.push((method.to_uppercase(), path.clone(), guard.to_owned()));
+        }
+    }
+    routes.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+    routes
+}
+
+#[track_caller]
+fn compare(file: &str, generated: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == generated, "{file} is stale: run `UPDATE=1 cargo test -p stagedoor-server --test it laws`");
+}
+
+#[test]
+fn the_committed_openapi_document_is_the_real_one() {
+    let document = api::openapi();
+    assert!(document.contains("\"openapi\": \"3.1."), "{}", &document[..40]);
+    compare("openapi.json", &document);
+}
+
+#[test]
+fn the_committed_routes_are_the_real_ones() {
+    let mut lines: Vec<String> =
+        routes().into_iter().map(|(method, path, guard)| format!("{method} {path} {guard}")).collect();
+    lines.extend(UNDOCUMENTED.map(str::to_owned));
+    lines.sort_by(|a, b| {
+        let key = |line: &str| line.split_once(' ').map(|(method, rest)| (rest.to_owned(), method.to_owned()));
+        key(a).cmp(&key(b))
+    });
+    let head = "# Every route with its guard. Generated: UPDATE=1 cargo test -p stagedoor-server --test it laws\n\n";
+    compare("tests/it/routes.txt", &format!("{head}{}\n", lines.join("\n")));
+    let open: Vec<&str> = lines.iter().filter_map(|line| line.strip_suffix(" open")).collect();
+    let head = "# Routes without a guard: everybody may call them. Generated like routes.txt; every new line is a decision.\n\n";
+    compare("tests/it/open_routes.txt", &format!("{head}{}\n", open.join("\n")));
+}
+
+#[test]
+fn every_key_of_the_configuration_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operate/configuration.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut config = stagedoor_server::config::Config::default();
+    // A key without a default is not written down unless it has a value.
+    config.http.public_url = Some(String::new());
+    config.rtmp.public_url = Some(String::new());
+    config.database.url = Some(String::new());
+    config.admin.metrics_listen = Some(config.http.listen);
+    let table = toml::Table::try_from(config).unwrap();
+    let mut keys = 0;
+    for (section, value) in &table {
+        let names: Vec<String> = match value {
+            toml::Value::Table(section_table) => section_table.keys().map(|key| format!("{section}.{key}")).collect(),
+            _ => vec![section.clone()],
+        };
+        for name in names {
+            keys += 1;
+            assert!(
+                document.contains(&format!("`{name}`")),
+                "docs/operate/configuration.md does not tell about {name}"
+            );
+        }
+    }
+    assert!(keys >= 12, "{keys}");
+}

@@ -1,0 +1,314 @@
+//! A server in memory, and the people who use it: `stage.admin()`, `stage.browser()`, `admin.invite(…)`,
+//! `browser.redeem(…)`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use stagedoor_domain::Time;
+use stagedoor_server::access::{Access, MasterKey};
+use stagedoor_server::api;
+use stagedoor_server::config::Config;
+use stagedoor_server::deliver::{Deliver, TokenCheck};
+use stagedoor_server::live::Hub;
+use stagedoor_server::ports::blobs::Blobs;
+use stagedoor_server::ports::clock::Clock;
+use stagedoor_server::ports::db::Db;
+use stagedoor_server::ports::random::Random;
+use stagedoor_server::telemetry;
+use stagedoor_testkit::database::Scratch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// What browsers call this server.
+pub const HOST: &str = "stage.test";
+
+pub struct Stage {
+    pub access: Arc<Access>,
+    pub hub: Arc<Hub>,
+    pub clock: Clock,
+    pub db: Db,
+    pub router: Router,
+    pub stop: CancellationToken,
+    deliver: Deliver,
+    password: String,
+    folder: PathBuf,
+}
+
+/// Runs `body` on a stage of its own, on SQLite and on PostgreSQL, and takes everything away.
+pub async fn on_both(body: impl AsyncFn(&Stage)) {
+    for scratch in [Scratch::sqlite(), Scratch::postgres().await] {
+        on(scratch, Config::default(), &body).await;
+    }
+}
+
+/// Runs `body` on a stage with SQLite: for what no query decides.
+pub async fn on_sqlite(body: impl AsyncFn(&Stage)) {
+    on(Scratch::sqlite(), Config::default(), &body).await;
+}
+
+pub async fn configured(config: Config, body: impl AsyncFn(&Stage)) {
+    on(Scratch::sqlite(), config, &body).await;
+}
+
+async fn on(scratch: Scratch, config: Config, body: &impl AsyncFn(&Stage)) {
+    let stage = Stage::open(&scratch, config).await;
+    body(&stage).await;
+    stage.stop.cancel();
+    stage.hub.stop().await;
+    stage.db.close().await;
+    std::fs::remove_dir_all(&stage.folder).unwrap();
+    scratch.remove().await;
+}
+
+impl Stage {
+    async fn open(scratch: &Scratch, config: Config) -> Self {
+        let clock = Clock::manual(Time::from_millis(1_795_203_000_000));
+        let random = Random::system();
+        let db = Db::open(scratch.url()).await.unwrap();
+        let folder = std::env::temp_dir().join(format!("stagedoor-it-{}", random.uuid(clock.now()).simple()));
+        std::fs::create_dir_all(folder.join("media")).unwrap();
+        let config = Config { data_dir: folder.clone(), ..config };
+        let master = MasterKey::new([3; 32]);
+        let access =
+            Access::start(db.clone(), clock.clone(), random.clone(), config.access.clone(), &master).await.unwrap();
+        let admin = access.first_admin("ada").await.unwrap().unwrap();
+        let blobs = Blobs::folder(&folder.join("media")).unwrap();
+        let hub = Hub::start(db.clone(), blobs, clock.clone(), random.clone());
+        let stop = CancellationToken::new();
+        let parts = api::Parts {
+            config,
+            db: db.clone(),
+            clock: clock.clone(),
+            random,
+            access: access.clone(),
+            hub: hub.clone(),
+            metrics: telemetry::metrics().unwrap(),
+            rtmp_port: 1935,
+            stop: stop.clone(),
+        };
+        let router = api::router(parts);
+        let deliver = Deliver::new(access.clone(), hub.clone(), TokenCheck::EveryRequest);
+        let password = admin.password.expose().to_owned();
+        Self { access, hub, clock, db, router, stop, deliver, password, folder }
+    }
+
+    /// Somebody's browser, at an address of its own, without any cookie.
+    pub fn browser(&self) -> Browser<'_> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        // 10.x.y.z: a million different homes.
+        self.browser_at(IpAddr::from((0x0a00_0000 + number).to_be_bytes()))
+    }
+
+    pub fn browser_at(&self, address: IpAddr) -> Browser<'_> {
+        Browser { stage: self, address, cookies: Mutex::default() }
+    }
+
+    /// The administrator, signed in.
+    pub async fn admin(&self) -> Browser<'_> {
+        let admin = self.browser();
+        let answer = admin.post("/api/v1/login", json!({"username": "ada", "password": self.password})).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        admin
+    }
+
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    pub fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// A media request, as the socket's loop hands it over.
+    pub async fn media(&self, url: &str) -> (StatusCode, String) {
+        let path = url.strip_prefix(&format!("http://{HOST}")).unwrap_or(url);
+        let Ok(uri) = path.parse::<Uri>() else { return (StatusCode::BAD_REQUEST, String::new()) };
+        let response = self.deliver.respond(&Method::GET, &uri, &HeaderMap::new()).await;
+        let status = response.status();
+        let headers = format!("{:?}", response.headers());
+        let mut body = response.into_body();
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.take_next() {
+            bytes.extend_from_slice(&piece);
+        }
+        (status, format!("{headers}\n{}", String::from_utf8_lossy(&bytes)))
+    }
+
+    /// Whether a media URL is let in. Without a broadcast the answer to those who are is "not yet", not "no".
+    pub async fn lets_in(&self, url: &str) -> bool {
+        self.media(url).await.0 != StatusCode::FORBIDDEN
+    }
+}
+
+pub struct Browser<'a> {
+    stage: &'a Stage,
+    pub address: IpAddr,
+    cookies: Mutex<BTreeMap<String, Cookie>>,
+}
+
+struct Cookie {
+    value: String,
+    path: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// A text at a JSON pointer.
+    pub fn at(&self, pointer: &str) -> String {
+        match self.json().pointer(pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => panic!("nothing at {pointer}: {self:?}"),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts a problem with this status and code.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.at("/code")), (status, code.to_owned()), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.json()["status"], status);
+        assert_eq!(self.json()["type"], "about:blank");
+        assert!(!self.at("/detail").is_empty() && !self.at("/title").is_empty());
+    }
+}
+
+/// Somebody who was invited.
+#[derive(Debug)]
+pub struct Invited {
+    pub id: String,
+    pub code: String,
+}
+
+impl Browser<'_> {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    /// As a page of this server sends it.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("origin", format!("http://{HOST}"));
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.raw(request.body(body).unwrap()).await
+    }
+
+    /// Exactly this, plus `Host`, the address and the cookies of this browser.
+    pub async fn raw(&self, mut request: Request<Body>) -> Answer {
+        let cookies = self.cookie_header(request.uri().path());
+        let headers = request.headers_mut();
+        headers.entry("host").or_insert(HOST.parse().unwrap());
+        if !cookies.is_empty() && !headers.contains_key("cookie") {
+            headers.insert("cookie", cookies.parse().unwrap());
+        }
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(self.address, 40_000)));
+        let response = self.stage.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        for cookie in parts.headers.get_all("set-cookie") {
+            self.keep(cookie.to_str().unwrap());
+        }
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    pub fn cookie_header(&self, path: &str) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        let sent = cookies.iter().filter(|(_, cookie)| path.starts_with(&cookie.path));
+        sent.map(|(name, cookie)| format!("{name}={}", cookie.value)).collect::<Vec<_>>().join("; ")
+    }
+
+    fn keep(&self, text: &str) {
+        assert!(text.contains("; HttpOnly") && text.contains("; SameSite=Strict"), "{text}");
+        let (name, rest) = text.split_once('=').unwrap();
+        let value = rest.split(';').next().unwrap().to_owned();
+        let path = rest.split("Path=").nth(1).unwrap().split(';').next().unwrap().to_owned();
+        let mut cookies = self.cookies.lock().unwrap();
+        if text.contains("Max-Age=0;") {
+            cookies.remove(name);
+        } else {
+            cookies.insert(name.to_owned(), Cookie { value, path });
+        }
+    }
+
+    pub fn has_cookies(&self) -> bool {
+        !self.cookies.lock().unwrap().is_empty()
+    }
+
+    // What organisers do.
+
+    /// The id of a new event.
+    pub async fn create_event(&self, title: &str) -> String {
+        let answer = self.post("/api/v1/events", json!({"title": title})).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.at("/id")
+    }
+
+    pub async fn invite(&self, event: &str, name: &str) -> Invited {
+        let answer = self.post(&format!("/api/v1/events/{event}/invitations"), json!({"name": name})).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        Invited { id: answer.at("/id"), code: answer.at("/code") }
+    }
+
+    pub async fn token(&self, name: &str) -> String {
+        let answer = self.post("/api/v1/tokens", json!({"name": name})).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.at("/token")
+    }
+
+    // What viewers do.
+
+    pub async fn redeem(&self, event: &str, code: &str) -> Answer {
+        self.post(&format!("/api/v1/events/{event}/sessions"), json!({"code": code})).await
+    }
+
+    /// Lets this browser in; the address of its video.
+    pub async fn enter(&self, event: &str, code: &str) -> String {
+        let answer = self.redeem(event, code).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.at("/playback/hls")
+    }
+
+    pub async fn current(&self, event: &str) -> Answer {
+        self.get(&format!("/api/v1/events/{event}/sessions/current")).await
+    }
+}

@@ -1,0 +1,128 @@
+//! Invitees: from the code to the video, and out again.
+
+use serde_json::json;
+
+use crate::stage::{on_both, on_sqlite};
+
+#[tokio::test]
+async fn an_invitee_redeems_a_code_and_gets_to_the_video() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let invited = admin.invite(&event, "Bob").await;
+        let bob = stage.browser();
+
+        let door = bob.get(&format!("/api/v1/events/{event}/door")).await;
+        assert_eq!((door.status, door.at("/title"), door.at("/state")), (200, "Evening".into(), "idle".into()));
+
+        let answer = bob.redeem(&event, &invited.code.to_lowercase().replace('-', " ")).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(
+            (answer.at("/title"), answer.at("/name"), answer.at("/state")),
+            ("Evening".into(), "Bob".into(), "idle".into())
+        );
+        assert_eq!(answer.at("/feed"), format!("/api/v1/events/{event}/sessions/current/feed"));
+        assert!(answer.header("set-cookie").contains(&format!("Path=/api/v1/events/{event};")));
+        let hls = answer.at("/playback/hls");
+        assert!(hls.starts_with("http://stage.test/live/") && hls.ends_with("/index.m3u8"), "{hls}");
+        assert!(stage.lets_in(&hls).await);
+
+        let current = bob.current(&event).await;
+        assert_eq!((current.status, current.at("/id")), (200, answer.at("/id")));
+        assert!(stage.lets_in(&current.at("/playback/hls")).await);
+
+        let viewers = admin.get(&format!("/api/v1/events/{event}/viewers")).await.json();
+        assert_eq!(viewers["data"][0]["name"], "Bob");
+        assert_eq!(viewers["data"][0]["watching"], true);
+        let shown = admin.get(&format!("/api/v1/events/{event}")).await.json();
+        assert_eq!((&shown["watching"], &shown["invited"], &shown["redeemed"]), (&json!(1), &json!(1), &json!(1)));
+
+        let left = bob.delete(&format!("/api/v1/events/{event}/sessions/current")).await;
+        assert_eq!(left.status, 204);
+        assert!(!bob.has_cookies());
+        assert!(!stage.lets_in(&hls).await);
+        bob.current(&event).await.refused(401, "no_session");
+        assert_eq!(stage.browser().redeem(&event, &invited.code).await.status, 201, "free at once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_browser_is_refused_while_the_first_watches() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let code = admin.invite(&event, "Bob").await.code;
+        let (first, second) = (stage.browser(), stage.browser());
+        let hls = first.enter(&event, &code).await;
+        second.redeem(&event, &code).await.refused(409, "code_in_use");
+
+        let again = first.redeem(&event, &code).await;
+        assert_eq!(
+            (again.status, again.at("/id")),
+            (201, first.current(&event).await.at("/id")),
+            "same browser resumes"
+        );
+
+        stage.pass(20);
+        assert!(stage.lets_in(&hls).await);
+        stage.pass(20);
+        second.redeem(&event, &code).await.refused(409, "code_in_use");
+        stage.pass(11);
+        let other = second.enter(&event, &code).await;
+        assert!(stage.lets_in(&other).await && !stage.lets_in(&hls).await);
+        first.current(&event).await.refused(401, "access_ended");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn withdrawing_kicking_and_deleting_end_the_media_at_once() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let (a, b, c) =
+            (admin.invite(&event, "A").await, admin.invite(&event, "B").await, admin.invite(&event, "C").await);
+        let browsers = [stage.browser(), stage.browser(), stage.browser()];
+        let mut urls = Vec::new();
+        for (browser, invited) in browsers.iter().zip([&a, &b, &c]) {
+            urls.push(browser.enter(&event, &invited.code).await);
+        }
+
+        assert_eq!(admin.delete(&format!("{base}/invitations/{}", a.id)).await.status, 204);
+        assert!(!stage.lets_in(&urls[0]).await);
+        browsers[0].redeem(&event, &a.code).await.refused(410, "access_ended");
+        browsers[0].current(&event).await.refused(401, "access_ended");
+        admin.delete(&format!("{base}/invitations/{}", a.id)).await.refused(404, "not_found");
+
+        let session = browsers[1].current(&event).await.at("/id");
+        assert_eq!(admin.delete(&format!("{base}/viewers/{session}")).await.status, 204);
+        assert!(!stage.lets_in(&urls[1]).await);
+        assert!(stage.lets_in(&urls[2]).await, "nobody else is affected");
+
+        assert_eq!(admin.delete(&base).await.status, 204);
+        assert!(!stage.lets_in(&urls[2]).await);
+        browsers[2].redeem(&event, &c.code).await.refused(404, "not_found");
+        admin.get(&base).await.refused(404, "not_found");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_ends_after_twelve_hours() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let code = admin.invite(&event, "Bob").await.code;
+        let bob = stage.browser();
+        let hls = bob.enter(&event, &code).await;
+        stage.pass(12 * 60 * 60 - 1);
+        assert!(stage.lets_in(&hls).await);
+        stage.pass(1);
+        assert!(!stage.lets_in(&hls).await);
+        bob.current(&event).await.refused(401, "access_ended");
+        assert_eq!(bob.redeem(&event, &code).await.status, 201, "the code still works");
+    })
+    .await;
+}
