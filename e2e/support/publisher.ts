@@ -55,7 +55,7 @@ export function ffmpeg(url: string, content: Content = {}): Child {
 export function gstreamer(url: string): Child {
   const video =
     "videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=30/1 ! " +
-    "x264enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=30 ! h264parse ! queue ! mux.";
+    "openh264enc complexity=low bitrate=800000 gop-size=30 ! h264parse ! queue ! mux.";
   const audio =
     "audiotestsrc is-live=true volume=0.1 ! audio/x-raw,rate=48000 ! avenc_aac ! aacparse ! queue ! mux.";
   const words = `${video} ${audio} flvmux name=mux streamable=true ! rtmp2sink`.split(" ");

@@ -27,6 +27,11 @@ test("GStreamer publishes", async ({ stagedoor, show }) => {
   const publisher = gstreamer(show.publishUrl);
   try {
     await streamBecomes(stagedoor, show.event.id, "live");
+    await expect
+      .poll(async () => JSON.stringify((await stagedoor.event(show.event.id)).stream))
+      .toMatch(/"width":640.*"sample_rate":48000/);
+  } catch (error) {
+    throw new Error(`${error}\n${publisher.output}`);
   } finally {
     await publisher.kill();
   }
