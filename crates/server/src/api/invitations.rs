@@ -166,7 +166,7 @@ pub(super) struct Search {
 }
 
 /// The invitations to an event.
-#[utoipa::path(get, path = "/api/v1/events/{event}/invitations", tag = "people",
+#[utoipa::path(get, path = "/api/v1/events/{event}/invitations", operation_id = "list_invitations", tag = "people",
     params(("event" = String, Path), Search), security(("organiser_cookie" = []), ("api_token" = [])),
     responses((status = 200, body = Page<Invitation>), (status = "default", body = Body)))]
 pub(super) async fn list(
@@ -199,7 +199,7 @@ pub(super) async fn list(
 }
 
 /// Invite somebody.
-#[utoipa::path(post, path = "/api/v1/events/{event}/invitations", tag = "people", params(("event" = String, Path)),
+#[utoipa::path(post, path = "/api/v1/events/{event}/invitations", operation_id = "create_invitation", tag = "people", params(("event" = String, Path)),
     request_body = NewInvitation, security(("organiser_cookie" = []), ("api_token" = [])),
     responses((status = 201, body = InvitationMade), (status = 422, body = Body), (status = "default", body = Body)))]
 pub(super) async fn create(
