@@ -50,6 +50,11 @@ const WATCH_MS = 500;
 const NUDGE_MS = 700;
 const SEEK_LIVE_MS = 6_000;
 const REBUILD_MS = 12_000;
+/** Faster or slower than this would be heard. */
+const FASTER_MAX = 0.08;
+const SLOWER_MAX = 0.05;
+/** So many looks back (half a second each) count for how low the reserve runs: parts arrive in steps. */
+const RESERVES = 6;
 /** A little behind the target is caught up by playing faster; this much (ms past the target) by a seek. */
 const FALLEN_BEHIND_MS = 6_000;
 /** Behind the target by more than this after a pause counts as having gone back in time. */
@@ -75,7 +80,8 @@ const CONFIG: Partial<HlsConfig> = {
   // The first part is asked for while the media source is still opening: the reader is waiting.
   startFragPrefetch: true,
   testBandwidth: false,
-  maxLiveSyncPlaybackRate: 1.08,
+  // Catching up is ours: hls.js does it only with more than a second in reserve, which `ultra` never has.
+  maxLiveSyncPlaybackRate: 1,
   // After an interruption a little more is held in reserve; a second more, the default, would double `ultra`.
   liveSyncOnStallIncrease: 0.5,
   backBufferLength: 30,
@@ -131,6 +137,7 @@ export class Engine {
   #cureSince = 0;
   #nudged = false;
   #soughtLive = false;
+  readonly #reserves: number[] = [];
   #lastMediaError = Number.NEGATIVE_INFINITY;
   #stalls = 0;
 
@@ -484,6 +491,7 @@ export class Engine {
     if (moved) {
       if (this.#stillSince !== null || !this.#started) this.#progress();
       this.#keepUp();
+      this.#tempo();
       this.events.changed();
       return;
     }
@@ -544,6 +552,31 @@ export class Engine {
   /** A hair forward, for a decoder that sulks though it has something to show. */
   #nudge(): void {
     if (this.#ahead() > 0.5) this.video.currentTime += 0.1;
+  }
+
+  /**
+   * Plays a little faster until the latency is what the server advises, a little slower when the reserve ran nearly dry
+   * in the last seconds; voices keep their pitch. Standing further back is wasted time, standing closer is an
+   * interruption waiting to happen.
+   */
+  #tempo(): void {
+    const { video } = this;
+    const target = this.#hls?.targetLatency ?? null;
+    const latency = this.#hls?.latency ?? 0;
+    let rate = 1;
+    if (target === null || latency <= 0 || this.inPast || this.#holding) {
+      this.#reserves.length = 0;
+    } else {
+      this.#reserves.push(this.#ahead());
+      if (this.#reserves.length > RESERVES) this.#reserves.shift();
+      const lowest = Math.min(...this.#reserves);
+      const enough = Math.min(1, Math.max(0.2, target / 4));
+      const excess = latency - target;
+      if (excess > 0.08 && lowest > enough) rate = 1 + Math.min(FASTER_MAX, excess / 5);
+      else if (excess < 1 && lowest < enough / 2) rate = 1 - SLOWER_MAX;
+    }
+    rate = Math.round(rate * 100) / 100;
+    if (video.playbackRate !== rate) video.playbackRate = rate;
   }
 
   /** Live means live: who fell behind without wishing it is brought back, and nobody is left before the window. */
