@@ -12,6 +12,8 @@ export async function fetchPlaylist(
   rendition: "video" | "audio" = "video",
 ): Promise<Playlist> {
   const response = await fetch(new URL(`${rendition}/index.m3u8`, multivariant));
+  // Live, and not a single part yet.
+  if (response.status === 404) return { lastMsn: -1, discontinuities: 0, ended: false };
   if (!response.ok) throw new Error(`${rendition} playlist: ${response.status}`);
   const text = await response.text();
   const first = Number(/#EXT-X-MEDIA-SEQUENCE:(\d+)/.exec(text)?.[1] ?? 0);
