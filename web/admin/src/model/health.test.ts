@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Advice } from "../api/types.ts";
 import { aStream } from "../testing.ts";
-import { bitrate, byGravity, frameRate, verdict } from "./health.ts";
+import { byGravity, encoderName, frameRate, verdict } from "./health.ts";
 
 const advice = (...severities: Advice["severity"][]): Advice[] =>
   severities.map((severity, index) => ({ code: `a${index}`, severity, text: severity }));
@@ -52,16 +52,21 @@ describe("advice", () => {
 });
 
 describe("numbers", () => {
-  it("reads bitrates in the unit people use", () => {
-    expect(bitrate(128_000)).toEqual({ value: 128, digits: 0, unit: "kb/s" });
-    expect(bitrate(2_540_000)).toEqual({ value: 2.54, digits: 1, unit: "Mb/s" });
-    expect(bitrate(12_000_000)).toEqual({ value: 12, digits: 0, unit: "Mb/s" });
-  });
-
   it("keeps 29.97 and drops what is only rounding", () => {
     expect(frameRate(30_000 / 1_001)).toBe(29.97);
     expect(frameRate(30.000003)).toBe(30);
     expect(frameRate(null)).toBeNull();
     expect(frameRate(0)).toBeNull();
+  });
+});
+
+describe("the name of an encoder", () => {
+  it.each([
+    ["FMLE/3.0 (compatible; obs-studio/31.0.2)", "OBS Studio 31.0.2"],
+    ["FMLE/3.0 (compatible; Lavf59.27.100)", "ffmpeg, libavformat 59.27.100"],
+    ["Larix/1.3.20", "Larix/1.3.20"],
+    [" ", ""],
+  ])("%s is %s", (encoder, name) => {
+    expect(encoderName(encoder)).toBe(name);
   });
 });

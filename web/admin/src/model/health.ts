@@ -50,10 +50,16 @@ export function byGravity(advice: readonly Advice[]): Advice[] {
   return [...advice].sort((a, b) => GRAVITY[a.severity] - GRAVITY[b.severity]);
 }
 
-/** Bits per second as a number and the unit it is best read in: 2.5 Mb/s, 128 kb/s. */
-export function bitrate(bps: number): { value: number; digits: number; unit: "Mb/s" | "kb/s" } {
-  if (bps >= 1_000_000) return { value: bps / 1_000_000, digits: bps >= 10_000_000 ? 0 : 1, unit: "Mb/s" };
-  return { value: Math.round(bps / 1_000), digits: 0, unit: "kb/s" };
+/**
+ * An encoder's own name as people know it: `FMLE/3.0 (compatible; obs-studio/31.0)` is OBS Studio 31.0.
+ * The wrapping is a habit from Flash; what is not known is shown as it came. Empty when it said nothing.
+ */
+export function encoderName(encoder: string): string {
+  const own = /\(compatible; ([^)]+)\)/.exec(encoder)?.[1] ?? encoder;
+  return own
+    .trim()
+    .replace(/^obs-studio\//, "OBS Studio ")
+    .replace(/^Lavf(?=\d)/, "ffmpeg, libavformat ");
 }
 
 /** 29.97 stays 29.97; 30.000003 is 30. `null` when the stream does not say. */

@@ -1,5 +1,5 @@
 import type { Advice, StreamStatus } from "../../api/types.ts";
-import { byGravity, frameRate, type Verdict, verdict } from "../../model/health.ts";
+import { byGravity, encoderName, frameRate, type Verdict, verdict } from "../../model/health.ts";
 import { say, t } from "../../text.ts";
 import { useNow } from "../../ui/clock.ts";
 import { Icon, type IconName } from "../../ui/icon.tsx";
@@ -61,7 +61,8 @@ function VerdictText({ judged, stream, now }: { judged: Verdict; stream: StreamS
   }
   if (judged.kind === "ended") return <p className="small">{t("health.ended_text")}</p>;
   if (!stream.publisher) return null;
-  const { encoder, connected_at } = stream.publisher;
+  const { connected_at } = stream.publisher;
+  const encoder = encoderName(stream.publisher.encoder);
   const when = say.relative(connected_at, now);
   return (
     <p className="small">
