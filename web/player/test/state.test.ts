@@ -169,6 +169,15 @@ describe("inside", () => {
     expect(scene(then(stuck, { type: "tick", now: stuck.now + END_GRACE_MS }))).toBe("ended");
   });
 
+  test("a stream that ended while the broadcast is on air is begun anew, after a moment", () => {
+    const ended = then(watching, media("finished"));
+    expect(scene(ended)).toBe("starting");
+    expect(wants(ended).media).toBe(session.hls);
+    const again = then(ended, { type: "tick", now: ended.now + END_GRACE_MS });
+    expect(wants(again).media).toBe(`${session.hls}#1`);
+    expect(wants(then(again, media("playing"))).media).toBe(`${session.hls}#1`);
+  });
+
   test("who comes after the end sees the end, and a new broadcast starts by itself", () => {
     const late = inside("ended");
     expect(scene(late)).toBe("ended");

@@ -88,6 +88,8 @@ export interface State {
   readonly event: EventInfo | null;
   readonly broadcast: Broadcast;
   readonly media: Media;
+  /** How often the media had to be begun anew although its address is the same. */
+  readonly takes: number;
   /** Since when the feed is not open; `null` while it is. */
   readonly feedDownSince: number | null;
   /** What went wrong with the last plain request, until one succeeds. */
@@ -137,7 +139,7 @@ const TYPING: Entry = { step: "typing", refusal: null, waitUntil: null };
 const PROOFS_MAX = 3;
 /** The feed may be away this long before we say so: it reconnects in less. */
 export const FEED_GRACE_MS = 4_000;
-/** A picture that stands this long after the end was said has nothing more to show. */
+/** A picture that stands this long after the end was said, or after its stream ended, has nothing more to show. */
 export const END_GRACE_MS = 4_000;
 /** A picture may stand this long before it counts as a lost connection. */
 export const STALL_GRACE_MS = 2_500;
@@ -149,6 +151,7 @@ export function initial(now: number): State {
     event: null,
     broadcast: "idle",
     media: OFF,
+    takes: 0,
     feedDownSince: null,
     trouble: null,
     doubt: false,
@@ -252,7 +255,7 @@ export function reduce(before: State, fact: Fact): State {
 
     case "media": {
       if (phase.name !== "in") return state;
-      const stands = fact.status === "waiting" || fact.status === "starting";
+      const stands = fact.status === "waiting" || fact.status === "starting" || fact.status === "finished";
       return {
         ...state,
         media: {
@@ -284,7 +287,10 @@ function tick(state: State): State {
     if (state.now >= phase.entry.waitUntil) return entry(state, TYPING);
   }
   const stuck = media.waitingSince !== null && state.now - media.waitingSince >= END_GRACE_MS;
-  if (state.broadcast === "ended" && stuck) return { ...state, media: { ...OFF, status: "finished" } };
+  if (!stuck) return state;
+  if (state.broadcast === "ended") return { ...state, media: { ...OFF, status: "finished" } };
+  // The stream has ended and yet it is on air: it ended and began again while we were not told.
+  if (media.status === "finished") return { ...state, media: OFF, takes: state.takes + 1 };
   return state;
 }
 
@@ -300,6 +306,7 @@ function out(state: State, reason: OutReason): State {
     ...state,
     phase: { name: "out", reason },
     media: OFF,
+    takes: 0,
     feedDownSince: null,
     trouble: null,
     doubt: false,
@@ -359,7 +366,7 @@ export function scene(state: State): Scene {
     case "away":
       return "away";
     default:
-      return media.status === "off" || media.status === "starting" ? "starting" : "live";
+      return media.status === "waiting" ? "live" : "starting";
   }
 }
 
@@ -400,7 +407,8 @@ export function wants(state: State): Wants {
     redeem: form?.step === "checking" ? { code: form.code, proof: form.proof } : null,
     prove: form?.step === "proving" ? form.challenge : null,
     feed: session?.feed ?? null,
-    media: session !== null && playable ? session.hls : null,
+    // The fragment is ours alone: it only makes a new take a new address.
+    media: session !== null && playable ? session.hls + (state.takes > 0 ? `#${state.takes}` : "") : null,
     ticks:
       session !== null || form?.step === "retrying" || (form?.step === "typing" && form.waitUntil !== null),
     watchDoor: phase.name === "door",
