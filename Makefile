@@ -39,7 +39,7 @@ it: ## Unit and integration tests of the Rust crates, on SQLite and PostgreSQL
 
 e2e: ## The real binary, real publishers and a real browser; screenshots go to e2e/screenshots
 	@scripts/setup test
-	@scripts/test web-build e2e
+	@E2E_ARGS='$(ARGS)' scripts/test web-build e2e
 
 fuzz: ## Fuzz every parser, FUZZ_SECONDS=60 for each
 	@scripts/setup check

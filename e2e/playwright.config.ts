@@ -13,7 +13,8 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   use: {
-    trace: "retain-on-failure",
+    // Traces cost a core; for a closer look: make e2e ARGS="--trace on -g resumes"
+    trace: "off",
     screenshot: "only-on-failure",
     actionTimeout: 10_000,
     launchOptions: {

@@ -46,10 +46,9 @@ export class Viewer {
   }
 
   async sees(scene: Scene, timeout = 15_000) {
-    await expect(
-      this.page.locator(`[data-state="${scene}"]`).first(),
-      `the page shows ${scene}`,
-    ).toBeAttached({ timeout });
+    await expect(this.page.locator(`main[data-state="${scene}"]`), `the page shows ${scene}`).toBeAttached({
+      timeout,
+    });
   }
 
   async reads(words: string | RegExp, timeout = 15_000) {

@@ -34,8 +34,8 @@ export const test = base.extend<PerTest, PerWorker>({
     },
     { scope: "worker" },
   ],
-  show: async ({ stagedoor }, use, info) => {
-    const event = await stagedoor.createEvent(info.title.slice(0, 80));
+  show: async ({ stagedoor }, use) => {
+    const event = await stagedoor.createEvent("Opening night");
     const invitation = await stagedoor.invite(event.id, "Ada Lovelace");
     const publishUrl = await stagedoor.publishUrl(event.id);
     await use({ event, invitation, publishUrl });

@@ -43,6 +43,7 @@ test("the viewer's page during and after the show", async ({
 
   await encoder.kill();
   await viewer.sees("away", 20_000);
+  await viewer.reads(/goes on by itself/);
   await look(viewer.page, "viewer-away");
   await stagedoor.api("POST", `/events/${show.event.id}/broadcast/end`);
   await viewer.sees("ended", 30_000);

@@ -25,12 +25,11 @@ test("Shaka Player plays it", async ({ page, stagedoor, show, publish }) => {
   publish(show.publishUrl);
   await streamBecomes(stagedoor, show.event.id, "live");
   const { playback } = await stagedoor.redeem(show.event.id, show.invitation.code);
-  // Shaka 5.2 gives up on a playlist that has parts but no complete segment yet: the first two seconds of a show.
-  for (const rendition of ["video", "audio"] as const) {
-    await expect
-      .poll(async () => (await fetchPlaylist(playback.hls, rendition)).lastMsn)
-      .toBeGreaterThanOrEqual(0);
-  }
+  // Shaka 5.2 looks for captions in segments around the middle of the playlist and fails on one that has parts only:
+  // with its default settings it can join once there are three whole segments.
+  await expect
+    .poll(async () => (await fetchPlaylist(playback.hls)).lastMsn, { timeout: 20_000 })
+    .toBeGreaterThanOrEqual(2);
 
   // Served from the server's own origin, as if the second engine were built in.
   await page.route("**/second-engine/", (route) => route.fulfill({ contentType: "text/html", body: PAGE }));
