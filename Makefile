@@ -45,7 +45,7 @@ fuzz: ## Fuzz every parser, FUZZ_SECONDS=60 for each
 	@scripts/setup check
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/test fuzz
 
-load: ## Run the load generator: make load ARGS="--viewers 500"
+load: ## Be many viewers: make load ARGS="--viewers 500 --url http://127.0.0.1:8080/live/…/index.m3u8"
 	@scripts/step "Building the server" cargo build --release --locked -p stagedoor-server
 	@exec target/release/stagedoor load $(ARGS)
 

@@ -1,7 +1,7 @@
 //! What repeats the code in another form says the same as the code.
 //!
 //! Files that only the running server can make (the OpenAPI document, the list of routes, the access table) are compared
-//! by the test that makes them. This is for the rest.
+//! by the test that makes them, and the pages' API types by `npm run types`. This is for the rest.
 
 use super::Breach;
 use std::path::Path;
