@@ -23,7 +23,7 @@ pub struct Room {
     pub event: EventId,
     /// Its stream.
     pub stream: StreamId,
-    epoch: AtomicU32,
+    epoch: Arc<AtomicU32>,
     seats: RwLock<HashMap<SessionId, Arc<Seat>>>,
 }
 
@@ -47,7 +47,8 @@ pub struct Seat {
     /// When it ends by itself.
     pub expires_at: Time,
     pub(super) cookie: Digest,
-    room: std::sync::Weak<Room>,
+    /// The room's own: reading it moves no counter that other viewers' requests move as well.
+    epoch: Arc<AtomicU32>,
     /// Seconds since 1970: a media request costs one relaxed store.
     last_seen: AtomicI64,
     /// What the database knows of `last_seen`.
@@ -140,7 +141,7 @@ impl Seat {
 
     /// Whether its token's epoch is the room's.
     pub(super) fn epoch_is(&self, epoch: u32) -> bool {
-        self.room.upgrade().is_some_and(|room| room.epoch() == epoch)
+        self.epoch.load(Ordering::Relaxed) == epoch
     }
 
     /// Why it is over, or `None` while it is not.
@@ -194,7 +195,7 @@ impl Rooms {
     }
 
     pub(super) fn open(&self, event: EventId, stream: StreamId, epoch: u32) {
-        let room = Room { event, stream, epoch: AtomicU32::new(epoch), seats: RwLock::default() };
+        let room = Room { event, stream, epoch: Arc::new(AtomicU32::new(epoch)), seats: RwLock::default() };
         write(&self.rooms).entry(event).or_insert_with(|| Arc::new(room));
     }
 
@@ -221,7 +222,7 @@ impl Rooms {
             created_at: new.created_at,
             expires_at: new.expires_at,
             cookie: new.cookie,
-            room: Arc::downgrade(&room),
+            epoch: Arc::clone(&room.epoch),
             last_seen: AtomicI64::new(seconds),
             saved_seen: AtomicI64::new(seconds),
             report: Mutex::default(),
@@ -246,7 +247,7 @@ impl Rooms {
     pub(super) fn remove(&self, session: SessionId, reason: EndReason) -> Option<Arc<Seat>> {
         let seat = write(self.shard(&self.seats, &session)).remove(&session)?;
         write(self.shard(&self.cookies, &seat.cookie)).remove(&seat.cookie);
-        if let Some(room) = seat.room.upgrade() {
+        if let Some(room) = self.room(seat.event) {
             write(&room.seats).remove(&session);
         }
         seat.over.send_replace(Some(reason));
