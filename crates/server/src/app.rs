@@ -45,6 +45,8 @@ pub enum StartError {
         "{what} cannot listen on {address}: choose another address with --{option}, or stop the program that uses it"
     )]
     Listen { what: &'static str, option: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("metrics cannot listen on {address}: choose another admin.metrics_listen")]
+    Metrics { address: SocketAddr, source: std::io::Error },
     #[error("metrics cannot be collected")]
     Telemetry(#[from] telemetry::TelemetryError),
 }
@@ -67,6 +69,7 @@ pub struct App {
     pub first_admin: Option<FirstAdmin>,
     http: TcpListener,
     rtmp: TcpListener,
+    metrics_http: Option<TcpListener>,
     token_check: TokenCheck,
     metrics: telemetry::Metrics,
 }
@@ -94,7 +97,14 @@ impl App {
 
         let http = listen("HTTP", "http", config.http.listen).await?;
         let rtmp = listen("RTMP", "rtmp", config.rtmp.listen).await?;
-        Ok(Self { config, db, clock, random, access, hub, first_admin, http, rtmp, token_check, metrics })
+        let metrics_http = match config.admin.metrics_listen {
+            Some(address) => {
+                let bound = TcpListener::bind(address).await;
+                Some(bound.map_err(|source| StartError::Metrics { address, source })?)
+            }
+            None => None,
+        };
+        Ok(Self { config, db, clock, random, access, hub, first_admin, http, rtmp, metrics_http, token_check, metrics })
     }
 
     /// Where pages, API and media are served.
@@ -117,8 +127,9 @@ impl App {
 
     /// Serves until `stop`; then viewers and publishers are told, what is to be kept is written, and all is closed.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { config, db, clock, random, access, hub, http, rtmp, token_check, metrics, .. } = self;
+        let Self { config, db, clock, random, access, hub, http, rtmp, metrics_http, token_check, metrics, .. } = self;
         let rtmp_port = rtmp.local_addr().map_or(config.rtmp.listen.port(), |address| address.port());
+        let metrics_router = api::metrics_router(metrics.clone());
         let router = api::router(api::Parts {
             config,
             db: db.clone(),
@@ -140,9 +151,19 @@ impl App {
             http::serve(http, http::Service { deliver, router }, HTTP_CONNECTIONS_MAX, stop.clone()),
             rtmp::serve(rtmp, door, RTMP_CONNECTIONS_MAX, stop.clone()),
             access.run(stop.clone()),
+            serve_metrics(metrics_http, metrics_router, stop.clone()),
             publishers,
         );
         db.close().await;
+    }
+}
+
+/// The listener of its own that `/metrics` may have.
+async fn serve_metrics(listener: Option<TcpListener>, router: axum::Router, stop: CancellationToken) {
+    let Some(listener) = listener else { return };
+    tokio::select! {
+        _ = axum::serve(listener, router) => {}
+        () = stop.cancelled() => {}
     }
 }
 

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::extract::{Address, Json};
 use super::problem::{Body, Problem};
+use crate::telemetry::Metrics;
 
 /// A database that takes longer to say anything is not ready.
 const PING_MAX: Duration = Duration::from_secs(2);
@@ -66,5 +67,10 @@ pub(super) async fn metrics(
     if !(peer.ip().to_canonical().is_loopback() && address.is_loopback()) {
         return Err(Problem::not_found());
     }
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], api.metrics.render()).into_response())
+    Ok(text(&api.metrics))
+}
+
+/// The metrics in Prometheus' text format.
+pub(super) fn text(metrics: &Metrics) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
 }

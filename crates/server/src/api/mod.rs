@@ -162,6 +162,11 @@ pub fn router(parts: Parts) -> Router {
         .with_state(api)
 }
 
+/// `/metrics` for a listener of its own, where everybody who reaches it may read it.
+pub fn metrics_router(metrics: Metrics) -> Router {
+    Router::new().route("/metrics", get(move || async move { health::text(&metrics) }))
+}
+
 async fn document() -> impl axum::response::IntoResponse {
     static TEXT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let text = TEXT.get_or_init(openapi).as_str();

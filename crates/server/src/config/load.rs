@@ -130,7 +130,7 @@ fn set(table: &mut Table, name: &str, text: &str) {
         .and_then(|mut table| table.remove("value"))
         .filter(|value| matches!(value, Value::Integer(_) | Value::Boolean(_) | Value::Array(_)))
         .unwrap_or_else(|| Value::String(text.to_owned()));
-    let sections = ["http", "rtmp", "database", "access", "live", "admin"];
+    let sections = ["http", "rtmp", "database", "access", "admin"];
     match name.split_once('_').filter(|(section, _)| sections.contains(section)) {
         Some((section, key)) => {
             let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));

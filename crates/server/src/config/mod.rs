@@ -29,8 +29,6 @@ pub struct Config {
     pub database: Database,
     /// `[access]`
     pub access: Access,
-    /// `[live]`
-    pub live: Live,
     /// `[admin]`
     pub admin: Admin,
 }
@@ -87,17 +85,6 @@ pub struct Access {
     pub wrong_total: u32,
 }
 
-/// Live streams.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Live {
-    /// How much of each stream stays in memory, in seconds; older segments are read from `data_dir`. Ordinary players
-    /// stay within the last half minute.
-    pub memory_s: u64,
-    /// Publishers at a time; one more is refused.
-    pub publishers_max: u32,
-}
-
 /// Organisers and operators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -122,7 +109,6 @@ impl Default for Config {
             rtmp: Rtmp::default(),
             database: Database::default(),
             access: Access::default(),
-            live: Live::default(),
             admin: Admin::default(),
         }
     }
@@ -143,12 +129,6 @@ impl Default for Rtmp {
 impl Default for Access {
     fn default() -> Self {
         Self { session_s: 12 * 60 * 60, grace_s: 30, wrong_per_address: 5, wrong_total: 100 }
-    }
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Self { memory_s: 60, publishers_max: 100 }
     }
 }
 
