@@ -178,12 +178,11 @@ impl Rendition {
     /// Makes `snapshot` of the window visible to players.
     pub(super) fn publish(&self, snapshot: Snapshot, others: Vec<RenditionReport>) {
         let edge = if snapshot.ended() { OVER } else { snapshot.edge() };
-        self.playlist.store(Arc::new(Playlist::new(snapshot, others)));
+        let last = snapshot.last();
+        let before = self.playlist.swap(Arc::new(Playlist::new(snapshot, others)));
         self.parts.send_if_modified(|current| {
-            let next_segment = edge.part == 0 && edge.msn == current.msn + 1;
-            let woken = edge > *current && !next_segment;
             *current = edge.max(*current);
-            woken
+            edge == OVER || before.snapshot().last() != last
         });
         self.segments.send_if_modified(|current| {
             let woken = edge.msn > current.msn;

@@ -137,6 +137,8 @@ impl Hub {
                 stream.channel.set_rendition(Arc::new(Rendition::new(kind, window)));
             }
             stream.channel.set_multivariant(multivariant.map(Text::new));
+            let since = Some(self.clock.now());
+            stream.channel.set_status(StreamStatus { state: State::Away, since, ..StreamStatus::idle() });
             let plan = Plan::from(&latest);
             let machine = Broadcast::restored(plan.reconnect_window, self.clock.elapsed());
             let begin = Begin { plan, broadcast: latest.broadcast, machine, segmenter, numbers };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod abuse;
+mod broadcasting;
 mod feeds;
 mod laws;
 mod operation;

@@ -38,7 +38,7 @@ pub struct Stage {
     pub db: Db,
     pub router: Router,
     pub stop: CancellationToken,
-    deliver: Deliver,
+    pub deliver: Deliver,
     password: String,
     folder: PathBuf,
 }
@@ -99,6 +99,12 @@ impl Stage {
         let deliver = Deliver::new(access.clone(), hub.clone(), TokenCheck::EveryRequest);
         let password = admin.password.expose().to_owned();
         Self { access, hub, clock, db, router, stop, deliver, password, folder }
+    }
+
+    /// The hub of a process that starts on what this one leaves behind.
+    pub fn another_hub(&self) -> Arc<Hub> {
+        let blobs = Blobs::folder(&self.folder.join("media")).unwrap();
+        Hub::start(self.db.clone(), blobs, self.clock.clone(), Random::system())
     }
 
     /// Somebody's browser, at an address of its own, without any cookie.
