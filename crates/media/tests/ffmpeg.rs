@@ -98,7 +98,7 @@ fn mp4_frames(name: &str) -> Vec<Frame> {
                 let size = entry.size.or(traf.tfhd.default_sample_size).unwrap() as usize;
                 let duration = entry.duration.or(traf.tfhd.default_sample_duration).unwrap();
                 let flags = entry.flags.or(traf.tfhd.default_sample_flags).unwrap_or(0);
-                let pts = time + i64::from(entry.cts.unwrap_or(0));
+                let pts = time + entry.cts.unwrap_or(0);
                 let dts = scale.rescale(time, Timescale::MILLIS);
                 frames.push(Frame {
                     track: track.clone(),

@@ -108,6 +108,8 @@ pub(super) struct Lane {
     begun: bool,
     open: Option<Open>,
     cuts: VecDeque<Cut>,
+    /// The date of the last segment.
+    last_wall: WallTime,
     part: Building,
     sequence: u32,
 }
@@ -133,6 +135,7 @@ impl Lane {
             begun: false,
             open: None,
             cuts: VecDeque::new(),
+            last_wall: WallTime::default(),
             part: Building::default(),
             sequence: 0,
         }
@@ -167,11 +170,6 @@ impl Lane {
     /// Nothing has been placed since the last discontinuity.
     pub(super) fn is_untouched(&self) -> bool {
         !self.touched
-    }
-
-    /// Where the next cut is that this lane has not reached, in 1/90000 s.
-    pub(super) fn next_cut(&self) -> Option<i64> {
-        self.cuts.front().map(|cut| cut.at)
     }
 
     pub(super) fn last_is_open(&self) -> bool {
@@ -322,6 +320,17 @@ impl Lane {
         }
     }
 
+    /// As [`fill`](Self::fill), and begins the segments whose cuts lie on the way.
+    pub(super) fn fill_through(&mut self, until: i64, sink: &mut Sink) {
+        while let Some(cut) = self.cuts.front().map(|cut| cut.at)
+            && cut <= until
+        {
+            self.fill(cut, sink);
+            self.apply_cuts(cut, sink);
+        }
+        self.fill(until, sink);
+    }
+
     /// Moves the end of what was placed to `end` (1/90000 s) without a part for it.
     pub(super) fn stretch(&mut self, end: i64) {
         self.position = self.position.max(Timescale::VIDEO.rescale(end, self.scale));
@@ -363,7 +372,11 @@ impl Lane {
         let Some(open) = self.open.as_mut() else { return };
         if open.announced.is_none() {
             sink.origin_used = true;
-            let wall = sink.wall(self.scale.rescale(first_pts, Timescale::VIDEO));
+            // Composition offsets may vary, but dates may not go back.
+            let start_common = self.scale.rescale(start, Timescale::VIDEO);
+            let offset = self.scale.rescale(first_pts, Timescale::VIDEO) - start_common;
+            let wall = sink.wall(super::boundary(start_common, offset)).max(self.last_wall);
+            self.last_wall = wall;
             open.announced = Some((start, wall));
             let (msn, discontinuity, init) = (open.msn, open.discontinuity, self.init.unwrap_or(0));
             sink.push(self.kind, Body::SegmentStart { msn, wall, discontinuity, init });

@@ -61,7 +61,10 @@ const CTS_MAX: i64 = 5 * SECOND;
 /// A segment may last this long before it must be cut without a keyframe: it still rounds to the target duration.
 ///
 /// Not quite 4.5 s, because sound ends a packet later than pictures.
-const SEGMENT_MAX: i64 = 4 * SECOND + 3 * SECOND / 10;
+const SEGMENT_MAX: i64 = 4 * SECOND + SECOND / 5;
+/// Sound is cut at the presentation time of a segment's first picture, but not later than this behind its decode time:
+/// composition offsets that vary must not make a segment of sound longer than the target duration.
+const BOUNDARY_CTS_MAX: i64 = 3 * SECOND / 20;
 
 /// How a [`Segmenter`] works.
 #[derive(Clone, Debug, Default)]
@@ -414,18 +417,15 @@ impl Segmenter {
         let Some(leader) = self.lanes.first().map(|lane| lane.kind) else { return };
         let Some(place) = held.iter().position(|(frame, _)| frame.track.kind() == leader) else { return };
         let (dts, cts) = source_times(&held[place].0);
-        let offset = START - (dts + cts);
+        let offset = START - boundary(dts, cts);
         for lane in &mut self.lanes {
             lane.offset = offset;
             if lane.kind == leader {
                 lane.begin_at(dts + offset);
             }
         }
-        let origins = held.iter().skip(place).map(|(frame, wall)| {
-            let (dts, cts) = source_times(frame);
-            wall.0.saturating_sub((dts + cts + offset - START).div_euclid(90))
-        });
-        self.sink.origin = WallTime(origins.min().unwrap_or(0));
+        // Better founded by every frame that follows, until the first part is handed out.
+        self.sink.origin = held[place].1;
         self.phase = Phase::Live;
         self.cut(START, false);
         for lane in &mut self.lanes {
@@ -480,7 +480,7 @@ impl Segmenter {
         self.waiting.clear();
         self.waiting_bytes = 0;
         self.video_front = at;
-        self.cut(at + cts, true);
+        self.cut(boundary(at, cts), true);
         self.apply_all_cuts();
     }
 
@@ -516,7 +516,7 @@ impl Segmenter {
             self.apply_all_cuts();
         }
         for lane in &mut self.lanes {
-            lane.fill(until, &mut self.sink);
+            lane.fill_through(until, &mut self.sink);
         }
         self.gap_at = until;
         if until - self.segment_at >= Timescale::VIDEO.ticks(TARGET_DURATION) {
@@ -544,7 +544,7 @@ impl Segmenter {
         let end = self.lanes.iter().map(Lane::end).max().unwrap_or(START);
         for lane in &mut self.lanes {
             if end - lane.end() > SECOND / 10 {
-                lane.fill(end, &mut self.sink);
+                lane.fill_through(end, &mut self.sink);
             } else {
                 lane.stretch(end);
             }
@@ -613,8 +613,10 @@ impl Segmenter {
     /// Finds the place of a track after its time stamps jumped.
     fn relocate(&mut self, index: usize, frame: &Frame, wall: WallTime) {
         let (dts, cts) = source_times(frame);
-        let now = self.sink.position(wall);
         let end = self.lanes[index].end();
+        // A wall clock that was set far ahead at the same moment is not followed further than gaps can be written.
+        let furthest = self.lanes.iter().map(Lane::end).max().unwrap_or(end);
+        let now = self.sink.position(wall).min(furthest + GAP_MAX);
         // The track's own offset still holds when frames were lost; the other track's when both clocks were set.
         let own = self.lanes[index].offset;
         let other = self.lanes.iter().find(|lane| lane.kind != frame.track.kind()).map(|lane| lane.offset);
@@ -636,7 +638,7 @@ impl Segmenter {
             lane.expected = None;
             lane.absent = false;
             self.last_keyframe = None;
-            self.cut(at + cts, true);
+            self.cut(boundary(at, cts), true);
             self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
         } else {
             self.lanes[index].offset = offset;
@@ -663,7 +665,7 @@ impl Segmenter {
             lane.cadence = cadence::Cadence::new(frame.track.codec.frame_rate());
             self.discontinuity_due = false;
             self.last_keyframe = None;
-            self.cut(dts + i64::from(cts), true);
+            self.cut(boundary(dts, i64::from(cts)), true);
             self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
         }
         let changed = self.lanes[0].track.as_ref().is_none_or(|track| !Arc::ptr_eq(track, &frame.track));
@@ -702,7 +704,7 @@ impl Segmenter {
         let interval = lane.cadence.interval().unwrap_or(SECOND / 30);
         if self.ends_segment(frame.keyframe, start, interval) {
             let discontinuity = std::mem::take(&mut self.discontinuity_due);
-            self.cut(start + i64::from(cts), discontinuity);
+            self.cut(boundary(start, i64::from(cts)), discontinuity);
             self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
         }
         if self.sink.part_target.is_none() {
@@ -752,7 +754,7 @@ impl Segmenter {
                 self.fix_part_target();
                 self.last_keyframe = None;
                 self.discontinuity_due = false;
-                self.cut(at + cts, true);
+                self.cut(boundary(at, cts), true);
                 self.lanes[0].apply_cuts(i64::MAX, &mut self.sink);
             }
             _ => lane.set_track(frame.track.clone()),
@@ -862,7 +864,11 @@ impl Segmenter {
     fn change_sound_track(&mut self, index: usize, frame: &Frame, at: i64) -> bool {
         let lane = &mut self.lanes[index];
         match &lane.track {
-            Some(track) if **track == *frame.track => lane.track = Some(frame.track.clone()),
+            Some(track) if **track == *frame.track => {
+                lane.track = Some(frame.track.clone());
+                // A change that was announced and taken back is none.
+                lane.next_track = None;
+            }
             _ if lane.is_fresh() => lane.set_track(frame.track.clone()),
             _ if index == 0 => {
                 lane.next_track = Some(frame.track.clone());
@@ -936,15 +942,7 @@ impl Segmenter {
     /// Gaps instead of sound up to `until`, cut where pictures were.
     fn write_missing_sound(&mut self, until: i64) {
         self.fix_part_target();
-        let part = self.part_ticks();
-        let lane = &mut self.lanes[1];
-        // A millisecond short of `until` is good enough: a lane's own grid need not meet it.
-        while until - lane.end() > SECOND / 1_000 {
-            let whole = (lane.end() + part).min(until);
-            let end = lane.next_cut().map_or(whole, |cut| whole.min(cut.max(lane.end())));
-            lane.fill(end, &mut self.sink);
-            lane.apply_cuts(end.max(lane.end()), &mut self.sink);
-        }
+        self.lanes[1].fill_through(until, &mut self.sink);
     }
 
     /// The part target, or what it is meant to be while it is not fixed.
@@ -1035,6 +1033,11 @@ fn source_times(frame: &Frame) -> (i64, i64) {
         Kind::Audio => 0,
     };
     (dts, cts)
+}
+
+/// Where sound is cut for a segment whose first picture is decoded at `dts` and shown `cts` later.
+fn boundary(dts: i64, cts: i64) -> i64 {
+    dts + cts.clamp(0, BOUNDARY_CTS_MAX)
 }
 
 /// Samples in a packet of sound, at the rate of its MP4 scale.

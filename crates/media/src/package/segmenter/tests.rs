@@ -1,6 +1,6 @@
 use super::*;
 use crate::package::Body;
-use crate::package::testing::{Source, broadcast, push_all, segments};
+use crate::package::testing::{NEW_YEAR, Source, broadcast, push_all, segmenter, segments};
 
 #[test]
 fn a_broadcast_becomes_segments_of_two_seconds() {
@@ -23,4 +23,30 @@ fn a_second_broadcast_at_the_same_address_uses_numbers_of_its_own() {
             assert_eq!(id, 3);
         }
     }
+}
+
+#[test]
+fn a_jump_before_the_first_part_does_not_spoil_the_dates() {
+    let source = Source::default();
+    let frames = source.frames(0, 3_000);
+    let mut segmenter = segmenter(Latency::Low, &source);
+    let (first, wall) = frames.iter().find(|(frame, _)| frame.track.kind() == Kind::Video).unwrap().clone();
+    segmenter.push(first.clone(), wall);
+    // Ten years ahead, before the sound that is waited for.
+    segmenter.push(Frame { dts: 315_360_000_000, keyframe: false, ..first }, wall);
+    let pieces = push_all(&mut segmenter, frames);
+    let segments = segments(&pieces, Kind::Video);
+    assert!(!segments.is_empty());
+    assert!(segments.iter().all(|segment| segment.wall.since(NEW_YEAR) < Duration::from_secs(4)), "{segments:?}");
+}
+
+#[test]
+fn a_wall_clock_that_is_set_while_time_stamps_jump_costs_an_hour_of_gaps_at_most() {
+    let source = Source::default();
+    let mut segmenter = segmenter(Latency::Standard, &source);
+    push_all(&mut segmenter, source.frames(0, 3_000));
+    let wall = WallTime(NEW_YEAR.0 + 56 * 365 * 86_400_000);
+    let later = Source { clock_ms: 9_000_000, wall, ..source };
+    let pieces = push_all(&mut segmenter, later.frames(0, 6_000));
+    assert!(pieces.len() < 4 * 3_600 * 2, "{} pieces", pieces.len());
 }
