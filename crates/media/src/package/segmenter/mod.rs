@@ -542,6 +542,9 @@ impl Segmenter {
     /// A difference of a few frames is not worth a gap: the last frame just lasts a little longer.
     fn level(&mut self) -> i64 {
         let end = self.lanes.iter().map(Lane::end).max().unwrap_or(START);
+        if self.lanes.len() == 2 && end - self.lanes[0].end() > HOLE {
+            self.write_missing_pictures(end);
+        }
         for lane in &mut self.lanes {
             if end - lane.end() > SECOND / 10 {
                 lane.fill_through(end, &mut self.sink);
@@ -817,6 +820,8 @@ impl Segmenter {
             return;
         }
         let lane = &mut self.lanes[index];
+        // The frame fits the parameters that hold, so a change that was announced has been taken back.
+        lane.next_track = None;
         let claimed = Timescale::VIDEO.rescale(at, lane.scale);
         let end = lane.position();
         // Packets follow each other on the sample grid. Time stamps in milliseconds jitter around it; only when they
@@ -864,11 +869,7 @@ impl Segmenter {
     fn change_sound_track(&mut self, index: usize, frame: &Frame, at: i64) -> bool {
         let lane = &mut self.lanes[index];
         match &lane.track {
-            Some(track) if **track == *frame.track => {
-                lane.track = Some(frame.track.clone());
-                // A change that was announced and taken back is none.
-                lane.next_track = None;
-            }
+            Some(track) if **track == *frame.track => lane.track = Some(frame.track.clone()),
             _ if lane.is_fresh() => lane.set_track(frame.track.clone()),
             _ if index == 0 => {
                 lane.next_track = Some(frame.track.clone());
