@@ -491,6 +491,3 @@ fn write_number(out: &mut String, mut value: u64) {
         out.push(char::from(digit));
     }
 }
-
-#[cfg(test)]
-mod tests;

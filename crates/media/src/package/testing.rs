@@ -1,4 +1,3 @@
-#![allow(dead_code)]
 //! A publisher for tests: frames with millisecond time stamps, as RTMP brings them.
 
 use std::sync::Arc;

@@ -523,6 +523,3 @@ impl Snapshot {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
