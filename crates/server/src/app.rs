@@ -2,7 +2,9 @@
 //!
 //! The only module that sees them all.
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,7 +87,8 @@ impl App {
         let (clock, random) = (Clock::system(), Random::system());
         let media = config.data_dir.join("media");
         let folder = |source| StartError::DataDir { path: media.clone(), source };
-        std::fs::create_dir_all(&media).map_err(folder)?;
+        // Codes, keys and people are in there: a new folder is nobody else's to read.
+        DirBuilder::new().recursive(true).mode(0o700).create(&media).map_err(folder)?;
 
         let db = Db::open(&config.database_url()).await?;
         let master = MasterKey::load(&config.data_dir, std::env::var(MASTER_KEY).ok().as_deref(), &random)?;

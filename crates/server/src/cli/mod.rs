@@ -4,6 +4,7 @@ mod demo;
 mod doctor;
 mod load;
 mod nofile;
+mod reset_password;
 mod serve;
 
 use std::error::Error;
@@ -32,6 +33,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Be many viewers, and measure what they go through
     Load(load::LoadArgs),
+    /// Give an organiser who lost theirs a new password
+    ResetPassword(reset_password::ResetPasswordArgs),
     /// Say what is wrong with this machine, and how to mend it
     Doctor(doctor::DoctorArgs),
 }
@@ -48,6 +51,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Load(args) => load::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
+            Command::ResetPassword(args) => report(reset_password::run(args).await),
             Command::Serve(args) => {
                 telemetry::logs(args.json_logs);
                 report(serve::run(args, until_told()).await)

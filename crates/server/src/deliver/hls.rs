@@ -22,10 +22,13 @@ use stagedoor_media::package::{Edge, Stored};
 
 use super::Media;
 use crate::access::Access;
-use crate::live::{Channel, Hub, Rendition, Text};
+use crate::live::{Channel, Hub, Rendition, State, Text};
 
 /// A playlist request waits at most three target durations for its part.
 const BLOCKED_MAX: Duration = Duration::from_secs(12);
+
+/// A broadcast that has begun has its first part within this time, unless its encoder sends no keyframe.
+const FIRST_PART_MAX: Duration = Duration::from_secs(5);
 
 /// The answer to every request without the right to watch, whatever the reason.
 const REFUSED: &[u8] = br#"{"type":"about:blank","title":"Forbidden","status":403,"code":"playback_refused","detail":"This playback link is not valid, or no longer valid. Open the event page and enter your code again."}"#;
@@ -107,7 +110,7 @@ impl Deliver {
         match resource {
             Resource::Multivariant => {
                 self.counters.playlists.increment(1);
-                match channel.multivariant() {
+                match multivariant(channel).await {
                     Some(text) => playlist(&text, headers, "max-age=1"),
                     None => not_started(),
                 }
@@ -216,6 +219,17 @@ impl Resource {
 fn number<T: FromStr>(text: &str) -> Option<T> {
     let canonical = text == "0" || !text.starts_with('0');
     (canonical && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+/// The multivariant playlist. Whoever comes in the moment between a publisher and its first part waits for it.
+async fn multivariant(channel: &Channel) -> Option<Text> {
+    if let Some(text) = channel.multivariant() {
+        return Some(text);
+    }
+    if channel.status().borrow().state != State::Live {
+        return None;
+    }
+    tokio::time::timeout(FIRST_PART_MAX, channel.first_multivariant()).await.ok().flatten()
 }
 
 async fn media_playlist(rendition: &Rendition, query: &str, headers: &HeaderMap) -> Response<Media> {

@@ -69,10 +69,10 @@ pub async fn serve(listener: TcpListener, rtmp: Rtmp, connections_max: usize, st
         tasks.spawn(async move {
             let connection = Connection::new(&rtmp, socket, address);
             match connection.run(&stop).await {
-                Ok(()) => tracing::debug!(%address, "RTMP connection closed"),
+                Ok(()) => tracing::debug!("RTMP connection closed"),
                 Err(error) => {
                     metrics::counter!("ingest_connections_failed_total").increment(1);
-                    tracing::info!(%address, error = &error as &dyn std::error::Error, "RTMP connection failed");
+                    tracing::info!(error = &error as &dyn std::error::Error, "RTMP connection failed");
                 }
             }
             drop(place);
@@ -185,7 +185,7 @@ impl<'a> Connection<'a> {
             }
             Err(refusal) => {
                 metrics::counter!("ingest_publishers_refused_total").increment(1);
-                tracing::info!(address = %self.address, %refusal, "a publisher was refused");
+                tracing::info!(%refusal, "a publisher was refused");
                 self.session.reject_publish(refusal.rejection(), &refusal.to_string());
             }
         }
@@ -205,7 +205,7 @@ impl<'a> Connection<'a> {
             Ok(()) => {}
             Err(DemuxError::Malformed { .. }) => self.damaged.increment(1),
             Err(error @ DemuxError::Unsupported { .. }) => {
-                tracing::info!(address = %self.address, %error, "a publisher was stopped");
+                tracing::info!(%error, "a publisher was stopped");
                 self.session.stop(Rejection::Unsupported, &error.to_string());
             }
         }

@@ -21,7 +21,7 @@ pub struct Channel {
     stream: StreamId,
     video: ArcSwapOption<Rendition>,
     audio: ArcSwapOption<Rendition>,
-    multivariant: ArcSwapOption<Text>,
+    multivariant: watch::Sender<Option<Text>>,
     status: watch::Sender<Arc<StreamStatus>>,
 }
 
@@ -31,7 +31,7 @@ impl Channel {
             stream,
             video: ArcSwapOption::empty(),
             audio: ArcSwapOption::empty(),
-            multivariant: ArcSwapOption::empty(),
+            multivariant: watch::Sender::new(None),
             status: watch::Sender::new(Arc::new(StreamStatus::idle())),
         }
     }
@@ -48,10 +48,18 @@ impl Channel {
         self.slot(kind).load_full()
     }
 
-    /// The multivariant playlist; `None` before the first frame.
+    /// The multivariant playlist; `None` before the first part.
     #[must_use]
-    pub fn multivariant(&self) -> Option<Arc<Text>> {
-        self.multivariant.load_full()
+    pub fn multivariant(&self) -> Option<Text> {
+        self.multivariant.borrow().clone()
+    }
+
+    /// The multivariant playlist, as soon as there is one. Cancel-safe; the caller bounds the time.
+    pub async fn first_multivariant(&self) -> Option<Text> {
+        let mut text = self.multivariant.subscribe();
+        // The sender lives in `self`, so the wait cannot fail.
+        let text = text.wait_for(Option::is_some).await.ok()?;
+        text.clone()
     }
 
     /// The stream's status, now and whenever it changes.
@@ -79,12 +87,12 @@ impl Channel {
     }
 
     pub(super) fn set_multivariant(&self, text: Option<Text>) {
-        self.multivariant.store(text.map(Arc::new));
+        self.multivariant.send_replace(text);
     }
 
     /// Nothing to play any more, or not yet.
     pub(super) fn clear(&self) {
-        self.multivariant.store(None);
+        self.multivariant.send_replace(None);
         self.video.store(None);
         self.audio.store(None);
     }
