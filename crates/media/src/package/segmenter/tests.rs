@@ -50,3 +50,29 @@ fn a_wall_clock_that_is_set_while_time_stamps_jump_costs_an_hour_of_gaps_at_most
     let pieces = push_all(&mut segmenter, later.frames(0, 6_000));
     assert!(pieces.len() < 4 * 3_600 * 2, "{} pieces", pieces.len());
 }
+
+#[test]
+fn parts_with_a_keyframe_are_independent_and_segments_begin_with_one() {
+    let source = Source { gop: 30, ..Source::default() };
+    let pieces = broadcast(Latency::Low, &source, 9);
+    for segment in segments(&pieces, Kind::Video) {
+        // A keyframe a second, a part every half second.
+        for part in &segment.parts {
+            assert_eq!(part.independent, part.index % 2 == 0, "{}.{}", segment.msn, part.index);
+        }
+    }
+    let audio = segments(&pieces, Kind::Audio);
+    assert!(audio.iter().all(|segment| segment.parts.iter().all(|part| part.independent)));
+}
+
+#[test]
+fn a_keyframe_interval_beyond_the_target_is_cut_without_a_keyframe_and_counted() {
+    let source = Source { gop: 300, ..Source::default() };
+    let mut segmenter = segmenter(Latency::Low, &source);
+    let pieces = push_all(&mut segmenter, source.frames(0, 21_000));
+    assert!(!segmenter.independent_segments());
+    assert_eq!(segmenter.keyframe_interval(), Some(Duration::from_secs(10)));
+    let video = segments(&pieces, Kind::Video);
+    assert!(video.iter().all(|segment| segment.duration < Duration::from_millis(4_500)));
+    assert!(video.iter().any(|segment| !segment.parts[0].independent));
+}
