@@ -202,8 +202,6 @@ pub enum Form {
     Full,
     /// Old segments replaced by EXT-X-SKIP. As `Full` when there is nothing to leave out, or the playlist has ended.
     Delta(Skip),
-    /// Without any sign of low latency, for players that read every line they do not know as an error.
-    Plain,
 }
 
 /// Where another rendition of the same broadcast stands.
@@ -227,16 +225,12 @@ pub fn media_playlist(snapshot: &Snapshot, reports: &[RenditionReport], form: Fo
         Form::Full | Form::Delta(Skip::V1) => "#EXTM3U\n#EXT-X-VERSION:9\n",
         Form::Delta(Skip::V2) if skipped == 0 => "#EXTM3U\n#EXT-X-VERSION:9\n",
         Form::Delta(Skip::V2) => "#EXTM3U\n#EXT-X-VERSION:10\n",
-        Form::Plain => "#EXTM3U\n#EXT-X-VERSION:6\n",
     });
     out.push_str("#EXT-X-TARGETDURATION:");
     write_number(&mut out, TARGET_DURATION.as_secs());
     out.push('\n');
-    let low_latency = form != Form::Plain;
-    let part_target = snapshot.part_target.filter(|_| low_latency);
-    if low_latency {
-        write_server_control(&mut out, part_target);
-    }
+    let part_target = snapshot.part_target;
+    write_server_control(&mut out, part_target);
     out.push_str("#EXT-X-MEDIA-SEQUENCE:");
     write_number(&mut out, snapshot.media_sequence);
     out.push_str("\n#EXT-X-DISCONTINUITY-SEQUENCE:");
@@ -260,7 +254,7 @@ pub fn media_playlist(snapshot: &Snapshot, reports: &[RenditionReport], form: Fo
     }
     if snapshot.ended {
         out.push_str("#EXT-X-ENDLIST\n");
-    } else if low_latency {
+    } else {
         write_edge(&mut out, snapshot, reports);
     }
     out

@@ -805,16 +805,6 @@ fn standard_playlists_have_no_sign_of_parts() {
 }
 
 #[test]
-fn plain_playlists_have_no_sign_of_low_latency() {
-    let window = window_with(Kind::Video, &running(Latency::Low, &Source::default(), 60_000));
-    let text = hls::media_playlist(&window.snapshot(), &[], Form::Plain);
-    for tag in ["PART", "PRELOAD", "SERVER-CONTROL", "SKIP", "RENDITION"] {
-        assert!(!text.contains(tag), "{tag} in {text}");
-    }
-    assert_eq!(parse(&text).segments.len(), parse(&full(&window)).segments.len());
-}
-
-#[test]
 fn a_playlist_reads_like_this() {
     let pieces = running(Latency::Low, &Source::default(), 3_020);
     let window = window_with(Kind::Video, &pieces);

@@ -372,7 +372,8 @@ impl Packager {
             let others = reports.iter().enumerate().filter(|&(other, _)| other != place);
             rendition.publish(snapshot, others.filter_map(|(_, report)| report.clone()).collect());
         }
-        if let (None, Some(origin)) = (self.origin, self.segmenter.origin()) {
+        // It is decided at the first part, and moves after a very long absence.
+        if let Some(origin) = self.segmenter.origin().filter(|&origin| self.origin != Some(origin)) {
             self.origin = Some(origin);
             self.archive.began(self.broadcast, Time::from_millis(origin.0), self.segmenter.part_target());
         }

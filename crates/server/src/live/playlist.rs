@@ -43,21 +43,13 @@ pub struct Playlist {
     full: OnceLock<Text>,
     delta: OnceLock<Text>,
     delta_v2: OnceLock<Text>,
-    plain: OnceLock<Text>,
 }
 
 impl Playlist {
     /// A playlist of `snapshot` that reports how far the other renditions are.
     #[must_use]
     pub fn new(snapshot: Snapshot, reports: Vec<RenditionReport>) -> Self {
-        Self {
-            snapshot,
-            reports,
-            full: OnceLock::new(),
-            delta: OnceLock::new(),
-            delta_v2: OnceLock::new(),
-            plain: OnceLock::new(),
-        }
+        Self { snapshot, reports, full: OnceLock::new(), delta: OnceLock::new(), delta_v2: OnceLock::new() }
     }
 
     /// What the text is made from.
@@ -72,7 +64,6 @@ impl Playlist {
             Form::Full => &self.full,
             Form::Delta(Skip::V1) => &self.delta,
             Form::Delta(Skip::V2) => &self.delta_v2,
-            Form::Plain => &self.plain,
         };
         cell.get_or_init(|| Text::new(hls::media_playlist(&self.snapshot, &self.reports, form)))
     }
