@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -95,13 +96,18 @@ async fn connection(
     service: Arc<Service>,
     stop: CancellationToken,
 ) {
+    let patience = Arc::new(Patience::new());
+    let watch = patience.clone();
     let answer = service_fn(move |request: Request<Incoming>| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(respond(&service, address, request).await) }
+        let busy = patience.busy();
+        async move {
+            let response = respond(&service, address, request).await;
+            Ok::<_, Infallible>(response.map(|content| Body { content, _busy: busy }))
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .half_close(false)
         .serve_connection(TokioIo::new(stream), answer)
@@ -109,6 +115,7 @@ async fn connection(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = watch.exhausted() => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -119,20 +126,72 @@ async fn connection(
     }
 }
 
-async fn respond(service: &Service, address: SocketAddr, mut request: Request<Incoming>) -> Response<Body> {
+/// How long a connection has been without a request under way.
+///
+/// hyper has a timer for this, but makes, arms and drops one for every request. This one is set once and looks again
+/// when it fires.
+struct Patience {
+    began: tokio::time::Instant,
+    /// Milliseconds after `began` at which the last answer was done; [`BUSY`] while there is a request.
+    idle_since: AtomicU64,
+}
+
+const BUSY: u64 = u64::MAX;
+
+impl Patience {
+    fn new() -> Self {
+        Self { began: tokio::time::Instant::now(), idle_since: AtomicU64::new(0) }
+    }
+
+    fn busy(self: &Arc<Self>) -> Busy {
+        self.idle_since.store(BUSY, Ordering::Relaxed);
+        Busy(self.clone())
+    }
+
+    async fn exhausted(&self) {
+        let mut until = self.began + HEAD_TIMEOUT;
+        loop {
+            tokio::time::sleep_until(until).await;
+            until = match self.idle_since.load(Ordering::Relaxed) {
+                BUSY => tokio::time::Instant::now() + HEAD_TIMEOUT,
+                since => self.began + Duration::from_millis(since) + HEAD_TIMEOUT,
+            };
+            if until <= tokio::time::Instant::now() {
+                return;
+            }
+        }
+    }
+}
+
+/// A request under way, until the last byte of its answer was taken.
+struct Busy(Arc<Patience>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let since = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(0);
+        self.0.idle_since.store(since, Ordering::Relaxed);
+    }
+}
+
+async fn respond(service: &Service, address: SocketAddr, mut request: Request<Incoming>) -> Response<Content> {
     if request.uri().path().starts_with("/live/") {
-        return service.deliver.respond(request.method(), request.uri(), request.headers()).await.map(Body::Media);
+        return service.deliver.respond(request.method(), request.uri(), request.headers()).await.map(Content::Media);
     }
     request.extensions_mut().insert(ConnectInfo(address));
     let mut router = service.router.clone();
     match router.call(request).await {
-        Ok(response) => response.map(Body::Router),
+        Ok(response) => response.map(Content::Router),
         Err(never) => match never {},
     }
 }
 
 /// A response body of either path.
-enum Body {
+struct Body {
+    content: Content,
+    _busy: Busy,
+}
+
+enum Content {
     Media(Media),
     Router(axum::body::Body),
 }
@@ -142,23 +201,23 @@ impl http_body::Body for Body {
     type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Media(media) => Poll::Ready(media.take_next().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Router(body) => Pin::new(body).poll_frame(context),
+        match &mut self.get_mut().content {
+            Content::Media(media) => Poll::Ready(media.take_next().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Router(body) => Pin::new(body).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Media(media) => media.is_empty(),
-            Self::Router(body) => body.is_end_stream(),
+        match &self.content {
+            Content::Media(media) => media.is_empty(),
+            Content::Router(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Media(media) => SizeHint::with_exact(media.bytes()),
-            Self::Router(body) => body.size_hint(),
+        match &self.content {
+            Content::Media(media) => SizeHint::with_exact(media.bytes()),
+            Content::Router(body) => body.size_hint(),
         }
     }
 }
