@@ -38,7 +38,7 @@ export async function measure({ bars, scratch, quick }) {
   }
   for (const event of events) await server.live(event);
   await sleep(settle);
-  const held = (await server.metric("stagedoor_window_memory_bytes")) ?? Number.NaN;
+  const held = (await server.metric("live_window_bytes")) ?? Number.NaN;
   const many = await watch(server.pid, seconds);
   bars.add(`${MANY} publishers, 2.65 Mb/s, packaged`, many.percent, {
     most: 8,

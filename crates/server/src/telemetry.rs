@@ -52,6 +52,7 @@ fn describe() {
     describe_counter!("ingest_publishers_refused_total", "Publishers that were refused at the door.");
     describe_counter!("ingest_connections_failed_total", "RTMP connections that ended with an error.");
     describe_counter!("ingest_tags_damaged_total", "Pieces of media that could not be read and were left out.");
+    describe_gauge!("live_window_bytes", Unit::Bytes, "Media of live windows in memory.");
     describe_counter!("live_frames_skipped_total", "Frames that a slow reader of a live stream lost.");
     describe_counter!("archive_jobs_lost_total", "Segments and states not kept because storage was too slow.");
     describe_counter!("archive_jobs_failed_total", "Segments and states not kept because storage failed.");

@@ -15,8 +15,9 @@ use super::extract::{USER_COOKIE, VIEWER_COOKIE, cookie};
 use super::problem::Problem;
 use super::{Api, client};
 
-/// How long an answer may take: longer than a database that is restarted, shorter than a person's patience.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How long an answer may take, the arrival of the body included: longer than any query, and what a request head is
+/// given too, so that a client that dawdles holds nothing for longer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

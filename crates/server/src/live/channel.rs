@@ -3,10 +3,12 @@
 //! A [`Channel`] outlives its publisher: it is there while the broadcaster is away, and stays for a while after the
 //! end so that players can read the end of the playlist. Its [`Rendition`]s are replaced when a new broadcast begins.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
+use metrics::Gauge;
 use stagedoor_domain::id::StreamId;
 use stagedoor_media::Kind;
 use stagedoor_media::package::hls::RenditionReport;
@@ -114,6 +116,26 @@ pub struct Rendition {
     // asks for parts has nothing to do at the end of a segment, when the next part is still being made.
     parts: watch::Sender<Edge>,
     segments: watch::Sender<Edge>,
+    held: Held,
+}
+
+/// What a window holds in memory, as part of the sum over all windows that `/metrics` shows.
+struct Held {
+    bytes: AtomicU64,
+    sum: Gauge,
+}
+
+impl Held {
+    fn set(&self, bytes: u64) {
+        let before = self.bytes.swap(bytes, Ordering::Relaxed);
+        self.sum.increment(bytes as f64 - before as f64);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 /// Beyond every position: what is waited for will not come, read the playlist again.
@@ -129,6 +151,7 @@ impl Rendition {
             playlist: ArcSwap::from_pointee(playlist),
             parts: watch::Sender::new(edge),
             segments: watch::Sender::new(edge),
+            held: Held { bytes: AtomicU64::new(0), sum: metrics::gauge!("live_window_bytes") },
         }
     }
 
@@ -185,6 +208,7 @@ impl Rendition {
 
     /// Makes `snapshot` of the window visible to players.
     pub(super) fn publish(&self, snapshot: Snapshot, others: Vec<RenditionReport>) {
+        self.held.set(self.window().memory_bytes());
         let edge = if snapshot.ended() { OVER } else { snapshot.edge() };
         let last = snapshot.last();
         let before = self.playlist.swap(Arc::new(Playlist::new(snapshot, others)));

@@ -5,6 +5,9 @@
 
 /// An interruption shorter than this is the rounding of durations, not something a person could see.
 const STALL_MIN_US: i64 = 10_000;
+/// Playback begins with at least this much ahead of the playhead. A media element plays nothing before it has decoded a
+/// few frames; without it, a start two milliseconds before the end of a part would be counted as a stall at once.
+const AHEAD_MIN_US: i64 = 100_000;
 /// A broadcast has at most a picture and a sound.
 pub const TRACKS: usize = 2;
 
@@ -66,7 +69,7 @@ impl Playback {
         let dry = self.dry_at();
         self.ends[track.min(TRACKS - 1)] = Some(end);
         match (self.anchor, dry) {
-            (None, _) if self.common_end().is_some_and(|end| end > self.start) => {
+            (None, _) if self.common_end().is_some_and(|end| end >= self.start + AHEAD_MIN_US) => {
                 self.anchor = Some((now_us, self.start));
                 change.joined_us = Some(now_us - self.began_us);
             }
