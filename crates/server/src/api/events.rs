@@ -279,7 +279,7 @@ pub(super) async fn delete(
     if !api.access.delete_event(&allowed, organiser.0.actor, event).await? {
         return Err(Problem::not_found());
     }
-    api.hub.end(stream);
+    api.hub.forget(stream);
     Ok(StatusCode::NO_CONTENT)
 }
 

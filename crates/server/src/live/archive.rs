@@ -36,6 +36,7 @@ enum Job {
     Segment(StreamId, Arc<Rendition>, Numbered),
     Reserve(StreamId, Numbers),
     Clear(StreamId, u64),
+    Forget(StreamId),
     Began { broadcast: BroadcastId, origin: Time, part_target: Option<Duration> },
     Entered { plan: Plan, broadcast: BroadcastId, state: State, at: Time },
 }
@@ -78,6 +79,11 @@ impl Archive {
     /// Forgets the segments below `msn`.
     pub(super) fn clear(&self, stream: StreamId, msn: u64) {
         self.hand_over(Job::Clear(stream, msn));
+    }
+
+    /// Removes all that is kept of a stream whose event was deleted.
+    pub(super) fn forget(&self, stream: StreamId) {
+        self.hand_over(Job::Forget(stream));
     }
 
     /// Writes down what the packaging of a broadcast must keep to.
@@ -129,6 +135,8 @@ impl Worker {
             Job::Segment(stream, rendition, segment) => self.segment(stream, &rendition, segment).await?,
             Job::Reserve(stream, numbers) => streams::reserve(&self.db, stream, numbers).await?,
             Job::Clear(stream, below) => self.clear(stream, below).await?,
+            // Its rows went with the event.
+            Job::Forget(stream) => self.blobs.delete_all(stream).await?,
             Job::Began { broadcast, origin, part_target } => {
                 let mut tx = self.db.write().await?;
                 broadcasts::began(&mut tx, broadcast, origin, part_target).await?;
@@ -163,7 +171,11 @@ impl Worker {
             };
             self.blobs.put(Key::Segment(stream, kind, msn), parts).await?;
         }
-        segments::insert(&self.db, stream, kind, &numbered).await?;
+        match segments::insert(&self.db, stream, kind, &numbered).await {
+            // The event was deleted a moment ago.
+            Err(DbError::Gone) => return Ok(self.blobs.delete(Key::Segment(stream, kind, msn)).await?),
+            inserted => inserted?,
+        }
         let expired = {
             let mut window = rendition.window();
             window.spilled(msn);

@@ -75,6 +75,8 @@ struct Running {
     unused: watch::Receiver<Numbers>,
     /// Ends the wait for the last viewers of an ended broadcast.
     superseded: CancellationToken,
+    /// The event is no more.
+    deleted: CancellationToken,
 }
 
 /// A broadcast that is to run.
@@ -204,6 +206,20 @@ impl Hub {
         }
     }
 
+    /// Ends the broadcast of `stream` and removes all that is kept of it: its event was deleted.
+    pub fn forget(&self, stream: StreamId) {
+        self.end(stream);
+        let removed = self.streams.write().unwrap_or_else(PoisonError::into_inner).remove(&stream);
+        let running = removed.and_then(|stream| stream.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(running) = running {
+            // Its packager may have a few things left to hand over; it has them removed after that.
+            running.deleted.cancel();
+        }
+        if let Ok(archive) = self.archive() {
+            archive.forget(stream);
+        }
+    }
+
     /// Stops whoever publishes on `stream` with `key`.
     pub fn revoke(&self, stream: StreamId, key: KeyId) {
         let stream = self.stream(stream);
@@ -293,7 +309,13 @@ impl Hub {
         let ring = Ring::new();
         let (wanted, follow) = watch::channel(Wanted::default());
         let (numbers, unused) = watch::channel(first);
-        let running = Running { ring, wanted: Arc::new(wanted), unused, superseded: CancellationToken::new() };
+        let running = Running {
+            ring,
+            wanted: Arc::new(wanted),
+            unused,
+            superseded: CancellationToken::new(),
+            deleted: CancellationToken::new(),
+        };
         let packager = Packager::new(Parts {
             plan,
             broadcast,
@@ -307,7 +329,8 @@ impl Hub {
             archive: archive.clone(),
             clock: self.clock.clone(),
         });
-        let (channel, stop, superseded) = (stream.channel.clone(), self.stop.clone(), running.superseded.clone());
+        let (channel, stop) = (stream.channel.clone(), self.stop.clone());
+        let (superseded, deleted) = (running.superseded.clone(), running.deleted.clone());
         self.tasks.spawn(async move {
             if packager.run(stop.clone()).await == Outcome::Suspended {
                 return;
@@ -315,6 +338,7 @@ impl Hub {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = superseded.cancelled() => {}
+                () = deleted.cancelled() => archive.forget(plan.stream),
                 () = tokio::time::sleep(plan.dvr_window + LINGER) => {
                     channel.clear();
                     archive.clear(plan.stream, u64::MAX);

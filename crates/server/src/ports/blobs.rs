@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
@@ -91,6 +92,24 @@ impl Blobs {
         }
     }
 
+    /// Removes everything of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError`] when the store fails; some may be left then.
+    pub async fn delete_all(&self, stream: StreamId) -> Result<(), BlobError> {
+        let prefix = object_store::path::Path::from(format!("live/{stream}"));
+        let mut found = self.0.list(Some(&prefix));
+        while let Some(blob) = found.next().await {
+            let deleted = async { self.0.delete(&blob?.location).await };
+            match deleted.await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(BlobError { action: "deleted", source }),
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what is under `key`, if anything.
     ///
     /// # Errors
@@ -120,6 +139,13 @@ mod tests {
             blobs.delete(key).await.unwrap();
             blobs.delete(key).await.unwrap();
             assert_eq!(blobs.get(key).await.unwrap(), None);
+
+            let other = Key::Init(StreamId::new(uuid::Uuid::from_u128(8)), Kind::Audio, 0);
+            blobs.put(key, vec![Bytes::from("a")]).await.unwrap();
+            blobs.put(other, vec![Bytes::from("b")]).await.unwrap();
+            blobs.delete_all(StreamId::new(uuid::Uuid::from_u128(7))).await.unwrap();
+            assert_eq!(blobs.get(key).await.unwrap(), None);
+            assert!(blobs.get(other).await.unwrap().is_some());
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }

@@ -504,3 +504,38 @@ async fn a_revoked_key_stops_its_publisher() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_deleted_event_leaves_no_media_behind() {
+    on_sqlite(async |stage| {
+        let show = Show::open(stage).await;
+        let _encoder = show.on_air().await;
+        let folder = stage.media_folder().join("live").join(show.stream.to_string());
+        soon(async {
+            while !folder.join("video/0.m4s").exists() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let deleted = stage.admin().await.delete(&format!("/api/v1/events/{}", show.event)).await;
+        assert_eq!(deleted.status, 204);
+        soon(async {
+            while !files(&folder).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        assert_eq!(show.get("index.m3u8").await.status, StatusCode::FORBIDDEN);
+    })
+    .await;
+}
+
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flat_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files(&path) } else { vec![path] }
+        })
+        .collect()
+}

@@ -101,6 +101,11 @@ impl Stage {
         Self { access, hub, clock, db, router, stop, deliver, password, folder }
     }
 
+    /// Where blobs are kept.
+    pub fn media_folder(&self) -> PathBuf {
+        self.folder.join("media")
+    }
+
     /// The hub of a process that starts on what this one leaves behind.
     pub fn another_hub(&self) -> Arc<Hub> {
         let blobs = Blobs::folder(&self.folder.join("media")).unwrap();
