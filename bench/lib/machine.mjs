@@ -1,16 +1,13 @@
 // What the figures were measured on.
 
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 
 function first(program, args, pattern) {
-  try {
-    const text = execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-    return text.match(pattern)?.[1] ?? text.split("\n")[0];
-  } catch (error) {
-    return String(error.stderr ?? "").match(pattern)?.[1] ?? "not found";
-  }
+  // nginx tells its version on standard error.
+  const { stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  return `${stdout}${stderr}`.match(pattern)?.[1] ?? "not found";
 }
 
 export function facts() {
