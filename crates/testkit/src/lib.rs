@@ -1,3 +1,6 @@
 //! What tests are made of. Nothing here ships.
 
 pub mod database;
+pub mod geo;
+pub mod smtp;
+pub mod twilio;

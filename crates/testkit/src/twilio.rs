@@ -1,0 +1,335 @@
+//! A server that behaves like Twilio's Messages resource, as badly as it is told to.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What becomes of one request to send.
+#[derive(Clone, Debug)]
+pub enum Behave {
+    /// Taken, and said so.
+    Take,
+    /// Taken, and the connection broke before anything was said.
+    TakeAndBreak,
+    /// Taken, and nothing is ever said.
+    TakeAndHang,
+    /// Taken, and an error was said.
+    TakeAndFail(u16),
+    /// Not taken, and the connection broke before anything was said.
+    Break,
+    /// Not taken: status, Twilio's code, seconds to wait.
+    Refuse(u16, u32, Option<u32>),
+}
+
+/// A message that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What Twilio calls it.
+    pub sid: String,
+    /// The number it goes to.
+    pub to: String,
+    /// What it says.
+    pub body: String,
+    /// Where reports go.
+    pub callback: String,
+    /// Every field as it was sent.
+    pub fields: Vec<(String, String)>,
+}
+
+#[derive(Default)]
+struct State {
+    script: VecDeque<Behave>,
+    taken: Vec<Taken>,
+    requests: u32,
+    looks: u32,
+    hidden_looks: u32,
+    failing_looks: u32,
+    date: Option<String>,
+}
+
+/// The server; it is gone when this is dropped.
+pub struct Twilio {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+/// The account that it knows.
+pub const ACCOUNT: &str = "AC00000000000000000000000000000001";
+/// The secret of that account.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// `ACCOUNT:TOKEN` in base64.
+const BASIC: &str =
+    "Basic QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMTowMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg==";
+
+impl Drop for Twilio {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Twilio {
+    /// Listens on a free port.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            // Connections end with the server: the set aborts them when it is dropped.
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, shared.clone()));
+            }
+        });
+        Self { address, state, task }
+    }
+
+    /// What `base_url` must be.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How the next requests go, in order; after them everything is taken.
+    pub fn script(&self, behaviours: impl IntoIterator<Item = Behave>) {
+        self.lock().script = behaviours.into_iter().collect();
+    }
+
+    /// The next looks at the list do not show what was taken.
+    pub fn hide_from_looks(&self, looks: u32) {
+        self.lock().hidden_looks = looks;
+    }
+
+    /// The next looks at the list are answered with an error.
+    pub fn fail_looks(&self, looks: u32) {
+        self.lock().failing_looks = looks;
+    }
+
+    /// `date_created` of listed messages.
+    pub fn date(&self, date: &str) {
+        self.lock().date = Some(date.to_owned());
+    }
+
+    /// Everything that was taken, in order.
+    #[must_use]
+    pub fn taken(&self) -> Vec<Taken> {
+        self.lock().taken.clone()
+    }
+
+    /// How often it was asked to send.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.lock().requests
+    }
+
+    /// How often its list was read.
+    #[must_use]
+    pub fn looks(&self) -> u32 {
+        self.lock().looks
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name-value pairs of a form or a query.
+#[must_use]
+pub fn decode_form(text: &str) -> Vec<(String, String)> {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (unescape(name), unescape(value))
+        })
+        .collect()
+}
+
+/// The inverse of [`decode_form`].
+#[must_use]
+pub fn encode_form(fields: &[(String, String)]) -> String {
+    let pairs: Vec<_> = fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    pairs.join("&")
+}
+
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+            b' ' => "+".to_owned(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'+' => out.push(b' '),
+            b'%' => {
+                out.push(u8::from_str_radix(&text[at + 1..at + 3], 16).unwrap());
+                at += 2;
+            }
+            byte => out.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8(out).unwrap()
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            '\n' => out.push_str("\\n"),
+            letter => out.push(letter),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Serves requests on one connection until it breaks.
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+    let mut buffer = Vec::new();
+    while let Some((head, body)) = read_request(&mut stream, &mut buffer).await {
+        let Some(answer) = answer(&head, &body, &state) else { return };
+        match answer {
+            Some(text) => {
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            None => std::future::pending::<()>().await,
+        }
+    }
+}
+
+async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String, String)> {
+    loop {
+        if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+            let length: usize = header(&head, "content-length").map_or(0, |value| value.parse().unwrap());
+            if buffer.len() >= end + 4 + length {
+                let body = String::from_utf8_lossy(&buffer[end + 4..end + 4 + length]).into_owned();
+                buffer.drain(..end + 4 + length);
+                return Some((head, body));
+            }
+        }
+        let mut piece = [0; 4_096];
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => return None,
+            Ok(read) => buffer.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+fn response(status: u16, extra: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{extra}\r\n{body}",
+        body.len()
+    )
+}
+
+fn refusal(status: u16, code: u32, retry_after: Option<u32>) -> String {
+    let extra = retry_after.map_or(String::new(), |seconds| format!("Retry-After: {seconds}\r\n"));
+    let body = format!(
+        r#"{{"code":{code},"message":"refused","more_info":"https://www.twilio.com/docs/errors/{code}","status":{status}}}"#
+    );
+    response(status, &extra, &body)
+}
+
+/// What is said: `None` when the connection breaks, `Some(None)` when nothing is ever said.
+#[expect(clippy::option_option, reason = "three things may happen to a request")]
+fn answer(head: &str, body: &str, state: &Mutex<State>) -> Option<Option<String>> {
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut words = head.split_whitespace();
+    let (method, target) = (words.next()?, words.next()?);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if header(head, "authorization") != Some(BASIC) {
+        return Some(Some(refusal(401, 20_003, None)));
+    }
+    if path != format!("/2010-04-01/Accounts/{ACCOUNT}/Messages.json") {
+        return Some(Some(refusal(404, 20_404, None)));
+    }
+    if method == "GET" {
+        return Some(Some(list(query, &mut state)));
+    }
+    if header(head, "content-type") != Some("application/x-www-form-urlencoded") {
+        return Some(Some(refusal(415, 20_001, None)));
+    }
+    state.requests += 1;
+    let behave = state.script.pop_front().unwrap_or(Behave::Take);
+    match behave {
+        Behave::Refuse(status, code, retry_after) => return Some(Some(refusal(status, code, retry_after))),
+        Behave::Break => return None,
+        Behave::Take | Behave::TakeAndBreak | Behave::TakeAndHang | Behave::TakeAndFail(_) => {}
+    }
+    let fields = decode_form(body);
+    let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let (Some(to), Some(text)) = (field("To"), field("Body")) else {
+        return Some(Some(refusal(400, 21_604, None)));
+    };
+    if field("From").is_none() && field("MessagingServiceSid").is_none() {
+        return Some(Some(refusal(400, 21_603, None)));
+    }
+    let sid = format!("SM{:032x}", state.taken.len() + 1);
+    let callback = field("StatusCallback").unwrap_or_default();
+    state.taken.push(Taken { sid: sid.clone(), to: to.clone(), body: text.clone(), callback, fields });
+    let said = format!(
+        r#"{{"sid":"{sid}","account_sid":"{ACCOUNT}","to":{},"body":{},"status":"queued","num_segments":"1","error_code":null}}"#,
+        quoted(&to),
+        quoted(&text)
+    );
+    match behave {
+        Behave::Take => Some(Some(response(201, "", &said))),
+        Behave::TakeAndFail(status) => Some(Some(refusal(status, 20_500, None))),
+        Behave::TakeAndHang => Some(None),
+        _ => None,
+    }
+}
+
+fn list(query: &str, state: &mut State) -> String {
+    state.looks += 1;
+    if state.failing_looks > 0 {
+        state.failing_looks -= 1;
+        return refusal(503, 20_503, None);
+    }
+    let hidden = state.hidden_looks > 0;
+    state.hidden_looks = state.hidden_looks.saturating_sub(1);
+    let to = decode_form(query).into_iter().find(|(name, _)| name == "To").map(|(_, value)| value);
+    let date = state.date.as_deref().map_or("null".to_owned(), quoted);
+    let entries: Vec<_> = state
+        .taken
+        .iter()
+        .rev()
+        .filter(|taken| !hidden && to.as_ref().is_none_or(|to| *to == taken.to))
+        .take(50)
+        .map(|taken| {
+            format!(
+                r#"{{"sid":"{}","to":{},"body":{},"status":"sent","date_created":{date},"date_sent":null}}"#,
+                taken.sid,
+                quoted(&taken.to),
+                quoted(&taken.body)
+            )
+        })
+        .collect();
+    response(200, "", &format!(r#"{{"messages":[{}],"page_size":50,"next_page_uri":null}}"#, entries.join(",")))
+}
