@@ -1,8 +1,15 @@
 //! What an organiser schedules.
 
+mod policy;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use policy::{
+    AccessPolicy, AdmissionPolicy, BadPolicy, Country, MessagePolicy, Policy, PrivacyPolicy, QuietHours,
+    TakeoverPolicy, Unanswered, UnknownCountry,
+};
 
 /// How far behind the broadcaster viewers are, and what it costs in requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,8 +4,28 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::EndReason;
-use crate::id::{BroadcastId, EventId, InvitationId, KeyId, SessionId, StreamId, TokenId, UserId};
+use crate::access::{EndReason, Role, TakeoverState};
+use crate::id::{
+    BroadcastId, DeliveryId, EventId, ImportId, IncidentId, InvitationId, KeyId, MessageId, SendId, SessionId,
+    StreamId, TakeoverId, TeamId, TokenId, UserId, WebhookId,
+};
+use crate::incident;
+use crate::message::{Failure, PauseCause};
+use crate::webhook::Endpoint;
+
+/// What shows, beside a password, that somebody is who they say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Factor {
+    /// One-time passwords from an app.
+    Totp,
+    /// A passkey.
+    Passkey,
+    /// Codes for when the others are lost.
+    Recovery,
+    /// An account at the organisation's identity provider.
+    Provider,
+}
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +35,51 @@ pub enum Fact {
     /// An organiser signed in.
     #[serde(rename = "user.signed_in")]
     SignedIn { user: UserId },
+    /// Somebody signed in showed again that it is them.
+    #[serde(rename = "user.confirmed")]
+    Confirmed { user: UserId },
+    /// An account was made.
+    #[serde(rename = "user.created")]
+    UserCreated { user: UserId, role: Role },
+    /// An account got another role.
+    #[serde(rename = "user.role_changed")]
+    RoleChanged { user: UserId, from: Role, to: Role },
+    /// An account was shut.
+    #[serde(rename = "user.disabled")]
+    UserDisabled { user: UserId },
+    /// An account was opened again.
+    #[serde(rename = "user.enabled")]
+    UserEnabled { user: UserId },
+    /// An account was deleted.
+    #[serde(rename = "user.deleted")]
+    UserDeleted { user: UserId },
+    /// An account got another password.
+    #[serde(rename = "user.password_changed")]
+    PasswordChanged { user: UserId },
+    /// An account got a second factor: one-time passwords or a passkey.
+    #[serde(rename = "user.factor_added")]
+    FactorAdded { user: UserId, factor: Factor },
+    /// An account lost a second factor.
+    #[serde(rename = "user.factor_removed")]
+    FactorRemoved { user: UserId, factor: Factor },
+    /// A recovery code was used instead of a second factor.
+    #[serde(rename = "user.recovery_used")]
+    RecoveryUsed { user: UserId },
+    /// Browsers were signed out before their time.
+    #[serde(rename = "user.signed_out")]
+    SignedOut { user: UserId },
+    /// A team was made.
+    #[serde(rename = "team.created")]
+    TeamCreated { team: TeamId },
+    /// A team was deleted.
+    #[serde(rename = "team.deleted")]
+    TeamDeleted { team: TeamId },
+    /// Somebody joined a team.
+    #[serde(rename = "team.joined")]
+    TeamJoined { team: TeamId, user: UserId },
+    /// Somebody left a team.
+    #[serde(rename = "team.left")]
+    TeamLeft { team: TeamId, user: UserId },
     /// Somebody failed to sign in.
     #[serde(rename = "user.sign_in_refused")]
     SignInRefused,
@@ -33,15 +98,82 @@ pub enum Fact {
     /// An invitation was withdrawn.
     #[serde(rename = "invitation.revoked")]
     InvitationRevoked { event: EventId, invitation: InvitationId },
+    /// What is known about an invitee changed: name, contact, tags, guests, uses, end.
+    #[serde(rename = "invitation.changed")]
+    InvitationChanged { event: EventId, invitation: InvitationId },
+    /// Invitees got new codes; sessions on the old ones had ended by then.
+    #[serde(rename = "invitation.codes_replaced")]
+    CodesReplaced { event: EventId, count: u32 },
+    /// Somebody who was kept out may come in again.
+    #[serde(rename = "invitation.unblocked")]
+    InvitationUnblocked { event: EventId, invitation: InvitationId },
+    /// How somebody is reached was looked at in the clear.
+    #[serde(rename = "invitation.contact_revealed")]
+    ContactRevealed { event: EventId, invitation: InvitationId },
+    /// Everything that is known about somebody was handed out.
+    #[serde(rename = "invitation.personal_data_exported")]
+    PersonalDataExported { event: EventId, invitation: InvitationId },
+    /// Somebody was forgotten: what is left is this id.
+    #[serde(rename = "invitation.erased")]
+    PersonErased { event: EventId, invitation: InvitationId },
+    /// A list of invitees began to be read.
+    #[serde(rename = "import.started")]
+    ImportStarted { event: EventId, import: ImportId },
+    /// A list of invitees was read to its end, or as far as it could be.
+    #[serde(rename = "import.ended")]
+    ImportEnded { event: EventId, import: ImportId, created: u32, merged: u32 },
+    /// A list of invitees was taken out of the house.
+    #[serde(rename = "invitation.list_exported")]
+    PeopleExported { event: EventId },
     /// An organiser looked at a code again.
     #[serde(rename = "invitation.code_revealed")]
     CodeRevealed { event: EventId, invitation: InvitationId },
+    /// Messages to some invitees were ordered.
+    #[serde(rename = "send.created")]
+    SendCreated { event: EventId, send: SendId },
+    /// An order waits, and why.
+    #[serde(rename = "send.paused")]
+    SendPaused { event: EventId, send: SendId, because: PauseCause },
+    /// An order goes on.
+    #[serde(rename = "send.resumed")]
+    SendResumed { event: EventId, send: SendId },
+    /// An order was called off.
+    #[serde(rename = "send.cancelled")]
+    SendCancelled { event: EventId, send: SendId },
+    /// Everything that an order asked for was tried.
+    #[serde(rename = "send.done")]
+    SendDone { event: EventId, send: SendId },
+    /// Somebody wrote to one person, or to themself.
+    #[serde(rename = "message.ordered")]
+    MessageOrdered { event: EventId, message: MessageId },
+    /// A gateway took a message.
+    #[serde(rename = "message.sent")]
+    MessageSent { event: EventId, message: MessageId },
+    /// A message arrived.
+    #[serde(rename = "message.delivered")]
+    MessageDelivered { event: EventId, message: MessageId },
+    /// A message was not sent, or did not arrive.
+    #[serde(rename = "message.failed")]
+    MessageFailed { event: EventId, message: MessageId, reason: Failure },
     /// A viewer was let in.
     #[serde(rename = "session.started")]
     SessionStarted { event: EventId, session: SessionId, invitation: InvitationId },
     /// A session is over.
     #[serde(rename = "session.ended")]
     SessionEnded { event: EventId, session: SessionId, reason: EndReason },
+    /// An organiser ended all sessions of an event at once: so many, and every token of an earlier epoch with them. One
+    /// fact and not one for each session: the sessions' rows say the rest.
+    #[serde(rename = "event.sessions_ended")]
+    SessionsEnded { event: EventId, count: u64, epoch: u32 },
+    /// An organiser closed an invitation to whoever has its code.
+    #[serde(rename = "invitation.blocked")]
+    InvitationBlocked { event: EventId, invitation: InvitationId },
+    /// A second device asked the holder of a code to make way.
+    #[serde(rename = "takeover.asked")]
+    TakeoverAsked { event: EventId, takeover: TakeoverId, invitation: InvitationId, session: SessionId },
+    /// What became of it so far.
+    #[serde(rename = "takeover.changed")]
+    TakeoverChanged { event: EventId, takeover: TakeoverId, state: TakeoverState },
     /// A stream key was made.
     #[serde(rename = "stream_key.created")]
     KeyCreated { event: EventId, key: KeyId },
@@ -66,6 +198,90 @@ pub enum Fact {
     /// A broadcast is over.
     #[serde(rename = "stream.ended")]
     StreamEnded { event: EventId, stream: StreamId, broadcast: BroadcastId },
+    /// Somebody with a code, or without a right one, was not let in.
+    #[serde(rename = "session.refused")]
+    SessionRefused { event: EventId, reason: Refusal },
+    /// A webhook was made.
+    #[serde(rename = "webhook.created")]
+    WebhookCreated { webhook: WebhookId },
+    /// A webhook's address, types or state changed.
+    #[serde(rename = "webhook.changed")]
+    WebhookChanged { webhook: WebhookId },
+    /// A webhook was deleted.
+    #[serde(rename = "webhook.deleted")]
+    WebhookDeleted { webhook: WebhookId },
+    /// A webhook got a new secret.
+    #[serde(rename = "webhook.rotated")]
+    WebhookRotated { webhook: WebhookId },
+    /// Deliveries to a webhook were given up.
+    #[serde(rename = "webhook.disabled")]
+    WebhookDisabled { webhook: WebhookId },
+    /// Somebody sent a delivery once more.
+    #[serde(rename = "webhook.replayed")]
+    WebhookReplayed { webhook: WebhookId, delivery: DeliveryId },
+    /// Something odd was noticed.
+    #[serde(rename = "incident.raised")]
+    IncidentRaised { event: Option<EventId>, incident: IncidentId, kind: incident::Kind },
+    /// Somebody has seen it.
+    #[serde(rename = "incident.acknowledged")]
+    IncidentAcknowledged { event: Option<EventId>, incident: IncidentId },
+    /// Somebody took the log out of the house.
+    #[serde(rename = "log.exported")]
+    LogExported,
+}
+
+/// Why somebody was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// No invitation to the event has the code.
+    WrongCode,
+    /// Somebody else is watching with it.
+    InUse,
+    /// The invitation was withdrawn.
+    Withdrawn,
+    /// The invitation's time is over.
+    Expired,
+    /// An organiser keeps the invitee out.
+    Blocked,
+    /// The code opened as many sessions as it may.
+    UsedUp,
+    /// The event is not shown in their country or network.
+    Place,
+}
+
+/// What follows from a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// It is delivered to a webhook.
+    Deliver(WebhookId),
+    /// It is worth an organiser's attention.
+    Raise(incident::Kind),
+}
+
+/// A fact as the log holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct Happened<'a> {
+    /// What its `type` says. Also of a fact that this version does not know.
+    pub kind: &'a str,
+    /// The event it belongs to, if any.
+    pub event: Option<EventId>,
+    /// The kind of the fact before it about the same event's stream, where that matters.
+    pub before: Option<&'a str>,
+}
+
+/// What follows from a fact for those who want to be told.
+#[must_use]
+pub fn reactions(happened: Happened<'_>, endpoints: &[Endpoint<'_>]) -> Vec<Reaction> {
+    let told = endpoints.iter().filter(|endpoint| endpoint.wants(happened.kind, happened.event));
+    let mut reactions: Vec<_> = told.map(|endpoint| Reaction::Deliver(endpoint.id)).collect();
+    match (happened.kind, happened.before) {
+        ("stream.away", _) => reactions.push(Reaction::Raise(incident::Kind::StreamAway)),
+        // An encoder that says goodbye, or an organiser who ends the broadcast, was not away before.
+        ("stream.ended", Some("stream.away")) => reactions.push(Reaction::Raise(incident::Kind::StreamLost)),
+        _ => {}
+    }
+    reactions
 }
 
 impl Fact {
@@ -73,15 +289,64 @@ impl Fact {
     #[must_use]
     pub fn event(&self) -> Option<EventId> {
         match *self {
-            Self::SignedIn { .. } | Self::SignInRefused | Self::TokenCreated { .. } | Self::TokenRevoked { .. } => None,
+            Self::SignedIn { .. }
+            | Self::Confirmed { .. }
+            | Self::UserCreated { .. }
+            | Self::RoleChanged { .. }
+            | Self::UserDisabled { .. }
+            | Self::UserEnabled { .. }
+            | Self::UserDeleted { .. }
+            | Self::PasswordChanged { .. }
+            | Self::FactorAdded { .. }
+            | Self::FactorRemoved { .. }
+            | Self::RecoveryUsed { .. }
+            | Self::SignedOut { .. }
+            | Self::TeamCreated { .. }
+            | Self::TeamDeleted { .. }
+            | Self::TeamJoined { .. }
+            | Self::TeamLeft { .. }
+            | Self::SignInRefused
+            | Self::TokenCreated { .. }
+            | Self::TokenRevoked { .. }
+            | Self::WebhookCreated { .. }
+            | Self::WebhookChanged { .. }
+            | Self::WebhookDeleted { .. }
+            | Self::WebhookRotated { .. }
+            | Self::WebhookDisabled { .. }
+            | Self::WebhookReplayed { .. }
+            | Self::LogExported => None,
+            Self::IncidentRaised { event, .. } | Self::IncidentAcknowledged { event, .. } => event,
             Self::EventCreated { event }
             | Self::EventChanged { event }
             | Self::EventDeleted { event }
             | Self::InvitationCreated { event, .. }
             | Self::InvitationRevoked { event, .. }
             | Self::CodeRevealed { event, .. }
+            | Self::InvitationChanged { event, .. }
+            | Self::CodesReplaced { event, .. }
+            | Self::InvitationUnblocked { event, .. }
+            | Self::ContactRevealed { event, .. }
+            | Self::PersonalDataExported { event, .. }
+            | Self::PersonErased { event, .. }
+            | Self::ImportStarted { event, .. }
+            | Self::ImportEnded { event, .. }
+            | Self::PeopleExported { event }
+            | Self::SendCreated { event, .. }
+            | Self::SendPaused { event, .. }
+            | Self::SendResumed { event, .. }
+            | Self::SendCancelled { event, .. }
+            | Self::SendDone { event, .. }
+            | Self::MessageOrdered { event, .. }
+            | Self::MessageSent { event, .. }
+            | Self::MessageDelivered { event, .. }
+            | Self::MessageFailed { event, .. }
             | Self::SessionStarted { event, .. }
             | Self::SessionEnded { event, .. }
+            | Self::SessionRefused { event, .. }
+            | Self::SessionsEnded { event, .. }
+            | Self::InvitationBlocked { event, .. }
+            | Self::TakeoverAsked { event, .. }
+            | Self::TakeoverChanged { event, .. }
             | Self::KeyCreated { event, .. }
             | Self::KeyRevoked { event, .. }
             | Self::KeyRevealed { event, .. }
@@ -108,5 +373,29 @@ mod tests {
         assert!(json.starts_with(r#"{"type":"session.ended","#), "{json}");
         assert_eq!(serde_json::from_str::<Fact>(&json).unwrap(), fact);
         assert_eq!(fact.event(), Some(EventId::new(Uuid::from_u128(1))));
+    }
+
+    #[test]
+    fn a_fact_goes_to_whoever_asked_and_an_encoder_that_is_lost_is_an_incident() {
+        let id = WebhookId::new(Uuid::from_u128(9));
+        let (all, other) = (Vec::new(), vec!["user.*".to_owned()]);
+        let endpoints = [
+            Endpoint { id, event: None, types: &all },
+            Endpoint { id: WebhookId::new(Uuid::nil()), event: None, types: &other },
+        ];
+        let follows = |kind, before| reactions(Happened { kind, event: None, before }, &endpoints);
+        assert_eq!(follows("stream.live", None), [Reaction::Deliver(id)]);
+        assert_eq!(follows("from.the_future", None), [Reaction::Deliver(id)]);
+        let raise = Reaction::Raise;
+        assert_eq!(
+            follows("stream.away", Some("stream.live")),
+            [Reaction::Deliver(id), raise(incident::Kind::StreamAway)]
+        );
+        assert_eq!(
+            follows("stream.ended", Some("stream.away")),
+            [Reaction::Deliver(id), raise(incident::Kind::StreamLost)]
+        );
+        assert_eq!(follows("stream.ended", Some("stream.live")), [Reaction::Deliver(id)]);
+        assert_eq!(follows("webhook.disabled", None), [Reaction::Deliver(id)]);
     }
 }

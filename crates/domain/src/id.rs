@@ -108,6 +108,26 @@ ids! {
     TokenId = "tok";
     /// An entry of the log of facts.
     FactId = "fct";
+    /// People who share events.
+    TeamId = "tem";
+    /// One upload of a list of invitees.
+    ImportId = "imp";
+    /// One order to send something to some invitees.
+    SendId = "snd";
+    /// One message to one person.
+    MessageId = "msg";
+    /// One request to take a code over to another device.
+    TakeoverId = "tko";
+    /// An address that facts are delivered to.
+    WebhookId = "whk";
+    /// One fact on its way to one webhook.
+    DeliveryId = "dlv";
+    /// Something suspicious that was noticed.
+    IncidentId = "inc";
+    /// Somebody's passkey.
+    PasskeyId = "psk";
+    /// A browser that somebody is signed in with.
+    BrowserId = "brw";
 }
 
 fn write_id(prefix: &str, uuid: Uuid, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,7 +15,13 @@ pub mod access;
 pub mod event;
 pub mod fact;
 pub mod id;
+pub mod incident;
+pub mod message;
+pub mod network;
+pub mod person;
+pub mod sheet;
 pub mod stream;
 pub mod time;
+pub mod webhook;
 
 pub use time::Time;

@@ -11,15 +11,24 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Access, FirstAdmin, MASTER_KEY, MasterKey, MasterKeyError, SignInRefused};
+use crate::access::{self, Access, FirstAdmin, MASTER_KEY, MasterKey, MasterKeyError, RevealError, SignInRefused};
 use crate::config::Config;
 use crate::deliver::{Deliver, TokenCheck};
+use crate::facts::dispatch;
+use crate::facts::seal::Sealer;
 use crate::ingest::rtmp::{self, Rtmp};
 use crate::live::Hub;
+use crate::messages::{GatewayError, Gateways, Messages};
+use crate::people::People;
+use crate::ports::World;
 use crate::ports::blobs::{BlobError, Blobs};
+use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
 use crate::ports::db::{Db, DbError};
+use crate::ports::fetch::Fetch;
+use crate::ports::oidc::{OidcError, Provider};
 use crate::ports::random::Random;
+use crate::webhooks::Sender;
 use crate::{api, http, telemetry};
 
 /// HTTP connections at once: every viewer holds a few, and a page a WebSocket.
@@ -39,10 +48,16 @@ pub enum StartError {
     MasterKey(#[from] MasterKeyError),
     #[error(transparent)]
     Access(#[from] access::StartError),
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     #[error("the first administrator cannot be made")]
     FirstAdmin(#[from] SignInRefused),
+    #[error("the key that signs the log cannot be loaded")]
+    LogKey(#[from] RevealError),
     #[error("media cannot be stored")]
     Blobs(#[from] BlobError),
+    #[error("messages have nowhere to go")]
+    Gateways(#[from] GatewayError),
     #[error(
         "{what} cannot listen on {address}: choose another address with --{option}, or stop the program that uses it"
     )]
@@ -63,12 +78,19 @@ pub struct App {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// Hints that something changed.
+    pub bus: Bus,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// Lists of invitees.
+    pub people: Arc<People>,
     /// What is live.
     pub hub: Arc<Hub>,
+    /// What is said to invitees.
+    pub messages: Arc<Messages>,
     /// The administrator that was made at this start, when there was none: the only moment to show the password.
     pub first_admin: Option<FirstAdmin>,
+    sealer: Arc<Sealer>,
     http: TcpListener,
     rtmp: TcpListener,
     metrics_http: Option<TcpListener>,
@@ -92,8 +114,24 @@ impl App {
 
         let db = Db::open(&config.database_url()).await?;
         let master = MasterKey::load(&config.data_dir, std::env::var(MASTER_KEY).ok().as_deref(), &random)?;
-        let access = Access::start(db.clone(), clock.clone(), random.clone(), config.access.clone(), &master).await?;
+        let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: Bus::local() };
+        let access = Access::start(world.clone(), config.access.clone(), &master).await?;
+        if let Some(path) = &config.geo.database
+            && let Err(error) = access.geo().read_from(path).await
+        {
+            // Events go on; those that are for certain countries only stay closed to countries that nobody knows.
+            tracing::error!(error = &error as &dyn std::error::Error, path = %path.display(), "no country is known");
+        }
+        let sealer = Sealer::new(world.clone(), access.log_key().await?);
+        if let Some(provider) = Provider::new(&config.oidc)? {
+            access.use_provider(provider);
+        }
+        let messages = Messages::new(world.clone(), access.clone(), Gateways::of(&config)?, config.sms.clone());
         let first_admin = access.first_admin(&config.admin.username).await?;
+
+        let lists = config.data_dir.join("imports");
+        let people = People::new(world.clone(), access.clone(), lists.clone())
+            .map_err(|source| StartError::DataDir { path: lists, source })?;
 
         let hub = Hub::start(db.clone(), Blobs::folder(&media)?, clock.clone(), random.clone());
         hub.restore().await?;
@@ -107,7 +145,25 @@ impl App {
             }
             None => None,
         };
-        Ok(Self { config, db, clock, random, access, hub, first_admin, http, rtmp, metrics_http, token_check, metrics })
+        let bus = world.bus;
+        Ok(Self {
+            config,
+            db,
+            clock,
+            random,
+            bus,
+            access,
+            people,
+            hub,
+            messages,
+            first_admin,
+            sealer,
+            http,
+            rtmp,
+            metrics_http,
+            token_check,
+            metrics,
+        })
     }
 
     /// Where pages, API and media are served.
@@ -130,7 +186,27 @@ impl App {
 
     /// Serves until `stop`; then viewers and publishers are told, what is to be kept is written, and all is closed.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { config, db, clock, random, access, hub, http, rtmp, metrics_http, token_check, metrics, .. } = self;
+        let Self {
+            config,
+            db,
+            clock,
+            random,
+            bus,
+            access,
+            people,
+            hub,
+            sealer,
+            messages,
+            http,
+            rtmp,
+            metrics_http,
+            token_check,
+            metrics,
+            ..
+        } = self;
+        let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
+        let fetch = Fetch::new(config.outbound.clone());
+        let sender = Sender::new(world.clone(), access.clone(), fetch.clone());
         let rtmp_port = rtmp.local_addr().map_or(config.rtmp.listen.port(), |address| address.port());
         let metrics_router = api::metrics_router(metrics.clone());
         let router = api::router(api::Parts {
@@ -138,9 +214,14 @@ impl App {
             db: db.clone(),
             clock: clock.clone(),
             random: random.clone(),
+            bus,
             access: access.clone(),
+            people: people.clone(),
             hub: hub.clone(),
+            boards: api::Boards::default(),
             metrics,
+            sealer: sealer.clone(),
+            fetch,
             rtmp_port,
             stop: stop.clone(),
         });
@@ -154,6 +235,11 @@ impl App {
             http::serve(http, http::Service { deliver, router }, HTTP_CONNECTIONS_MAX, stop.clone()),
             rtmp::serve(rtmp, door, RTMP_CONNECTIONS_MAX, stop.clone()),
             access.run(stop.clone()),
+            people.run(stop.clone()),
+            sealer.run(stop.clone()),
+            dispatch::run(&world, stop.clone()),
+            sender.run(stop.clone()),
+            messages.run(stop.clone()),
             serve_metrics(metrics_http, metrics_router, stop.clone()),
             publishers,
         );

@@ -14,5 +14,8 @@ pub mod facts;
 pub mod http;
 pub mod ingest;
 pub mod live;
+pub mod messages;
+pub mod people;
 pub mod ports;
 pub mod telemetry;
+pub mod webhooks;

@@ -44,7 +44,7 @@ pub fn metrics() -> Result<Metrics, TelemetryError> {
 }
 
 fn describe() {
-    use metrics::{Unit, describe_counter, describe_gauge};
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_gauge!("http_connections", "Open HTTP connections.");
     describe_counter!("deliver_requests_total", "Media requests that were let in, by kind.");
     describe_counter!("deliver_refused_total", "Media requests without the right to watch.");
@@ -52,6 +52,12 @@ fn describe() {
     describe_counter!("ingest_publishers_refused_total", "Publishers that were refused at the door.");
     describe_counter!("ingest_connections_failed_total", "RTMP connections that ended with an error.");
     describe_counter!("ingest_tags_damaged_total", "Pieces of media that could not be read and were left out.");
+    describe_histogram!("feed_look_seconds", Unit::Seconds, "One comparison of a room with what its organisers saw.");
+    describe_counter!(
+        "feed_resynchronised_total",
+        "Organisers' pages that read too slowly and were told everything again."
+    );
+    describe_counter!("messages_given_total", "Messages given to a gateway, by channel and by what came of it.");
     describe_gauge!("live_window_bytes", Unit::Bytes, "Media of live windows in memory.");
     describe_counter!("live_frames_skipped_total", "Frames that a slow reader of a live stream lost.");
     describe_counter!("archive_jobs_lost_total", "Segments and states not kept because storage was too slow.");

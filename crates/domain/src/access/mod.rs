@@ -4,16 +4,23 @@
 //! [`token`] in the path of every media URL. Nobody but [`decide`] can make an [`Allowed`], and everything worth
 //! protecting asks for one: forgetting the check does not compile.
 
+pub mod admission;
 mod code;
 mod decide;
+mod role;
 mod secret;
 mod session;
+pub mod takeover;
 pub mod token;
 
 pub use code::{BadCode, Code};
 pub use decide::{
-    Action, Allowed, Credential, Denied, Facts, Invitee, MintToken, Organise, Organiser, Publish, Publisher, Redeem,
-    Reveal, Sealed, Viewer, Watch, decide,
+    Action, Administer, Allowed, Approach, Audit, Broadcast, Browse, CONFIRMED_FOR, CONFIRMED_JUST_NOW, CreateEvent,
+    Credential, Denied, EndAll, Export, Facts, Govern, Invitee, Look, MintToken, Moderate, Organise, Organiser,
+    Profile, Provenance, Publish, Publisher, Range, Reach, Redeem, Reveal, Sealed, Secure, SeePeople, Viewer, Visitor,
+    Watch, decide, rights,
 };
+pub use role::{Role, Scope, Scopes};
 pub use secret::{Digest, HashKey, Purpose, Secret};
-pub use session::{EndReason, Entry, Holder, InvitationState, KeyState, Role, SessionState};
+pub use session::{EndReason, Entry, Holder, InvitationState, KeyState, SessionState, Standing};
+pub use takeover::{TakeoverInput, TakeoverState};

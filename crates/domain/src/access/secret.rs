@@ -63,6 +63,14 @@ pub enum Purpose {
     UserCookie,
     /// The cookie of a viewer.
     ViewerCookie,
+    /// The cookie of somebody who waits in line: signed, not looked up.
+    QueueTicket,
+    /// A telephone number in E.164, to find its owner by.
+    Phone,
+    /// An e-mail address in lower case, to find its owner by.
+    Email,
+    /// A code that stands in for a lost second factor.
+    RecoveryCode,
 }
 
 impl Purpose {
@@ -73,6 +81,10 @@ impl Purpose {
             Self::ApiToken => b"api-token\0",
             Self::UserCookie => b"user-cookie\0",
             Self::ViewerCookie => b"viewer-cookie\0",
+            Self::QueueTicket => b"queue-ticket\0",
+            Self::Phone => b"phone\0",
+            Self::Email => b"email\0",
+            Self::RecoveryCode => b"recovery-code\0",
         }
     }
 }

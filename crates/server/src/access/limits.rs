@@ -39,7 +39,7 @@ impl std::fmt::Debug for Limits {
 }
 
 /// What counts as one address: an IPv4 address, or an IPv6 network of 64 bits, because that is what one customer gets.
-fn key(address: IpAddr) -> u128 {
+pub(super) fn key(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => u128::from(u32::from(address)),
         IpAddr::V6(address) => u128::from(address) & !u128::from(u64::MAX),

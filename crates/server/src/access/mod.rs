@@ -1,15 +1,31 @@
 //! The door: gathers facts, asks [`stagedoor_domain::access::decide`], and does what it says.
 //!
-//! `viewer` lets invitees in and out, `organiser` signs people in, `keys` and `vault` keep what is secret at rest,
-//! `limits` and `proof` stand before every guess, `rooms` holds who is in. A media request passes through
-//! [`Access::watch`], which touches nothing but memory.
+//! `approach` asks where somebody comes from (`geo`), `admission` keeps the line when the house is full, `viewer` lets
+//! invitees in and out. `signin` lets organisers in, `factors` asks them for a second thing, `provider` asks somebody
+//! else who they are, `accounts` says who has one, and `organiser` is what they do then. `keys` and `vault` keep what is
+//! secret at rest, `limits` and `proof` stand before every guess, `rooms` holds who is in. A media request passes
+//! through [`Access::watch`], which touches nothing but memory.
 
+mod accounts;
+mod admission;
+mod approach;
+mod ending;
+mod factors;
+mod geo;
+mod invitations;
 mod keys;
+mod letters;
 mod limits;
 mod organiser;
+mod own;
 mod password;
+mod pending;
+mod preview;
 mod proof;
+mod provider;
+mod refusals;
 mod rooms;
+mod signin;
 mod vault;
 mod viewer;
 
@@ -17,7 +33,7 @@ mod viewer;
 mod tests;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use stagedoor_domain::access::{
@@ -25,31 +41,49 @@ use stagedoor_domain::access::{
 };
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{SessionId, StreamId};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use accounts::{AccountChange, FirstAdmin, GovernRefused};
+pub use admission::{InLine, NotQueued, Queued};
+pub use approach::ApproachRefused;
+pub use ending::Ended;
+pub use factors::{
+    Enrolment, FactorRefused, MadePasskey, Options, PublicKeyCredential, RegisterPublicKeyCredential, passkeys_work_at,
+};
+pub use geo::{About, Geo, GeoError, Place};
+pub use invitations::{Contact, ContactError, NewInvitation, NewInvitee, Note, Recipient, Taken};
 pub use keys::{MASTER_KEY, MasterKey, MasterKeyError};
-pub use organiser::{FirstAdmin, RevealError, SignInRefused, SignedIn, Who};
+pub use letters::{SealedFor, Written, signed_by_twilio};
+pub use organiser::RevealError;
 pub use password::PASSWORD_BYTES_MAX;
+pub use preview::Preview;
 pub use proof::{BITS as PROOF_BITS, Proof, solve};
-pub use rooms::{Report, Room, Seat};
+pub use provider::{Departure, ProviderRefused, Return, Returned};
+pub use rooms::{Over, Report, Room, Seat};
+pub use signin::{Arrival, Factors, PASSWORD_CHARS_MIN, Shown, SignIn, SignInRefused, SignedIn, Who, is_good_password};
 pub use vault::Unopenable;
-pub use viewer::{NewInvitation, RedeemAttempt, RedeemRefused, Redeemed};
+pub use viewer::{RedeemAttempt, RedeemRefused, Redeemed};
 
 use crate::config;
 use crate::facts::{self, Actor};
+use crate::ports::World;
+use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
-use crate::ports::db::{Db, DbError, Tx, events, sessions, settings, stream_keys};
+use crate::ports::db::{Db, DbError, Tx, concurrency, events, sessions, settings, stream_keys};
+use crate::ports::oidc::Provider;
 use crate::ports::random::Random;
+use admission::Lines;
 use keys::Keys;
 use limits::Limits;
 use password::Passwords;
+use pending::Pending;
 use rooms::{NewSeat, Rooms};
 
-/// Ended sessions that a slow listener may be behind before it misses some.
-const ENDED_BACKLOG: usize = 1_024;
 /// How often the sweep looks for sessions whose time is up.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Every how many sweeps it is written down how many were watching.
+const SAMPLE_EVERY: u32 = 10;
 /// Every how many sweeps `last_seen` is written down.
 const SAVE_EVERY: u32 = 60;
 /// Rows per transaction when `last_seen` is written down, so that nobody else waits long for the writer.
@@ -63,15 +97,24 @@ pub struct Access {
     db: Db,
     clock: Clock,
     random: Random,
+    bus: Bus,
     settings: config::Access,
     keys: Keys,
-    rooms: Rooms,
+    geo: Geo,
+    lines: Lines,
+    rooms: Arc<Rooms>,
     codes: Limits,
     proofs: proof::Used,
+    previews: preview::Previews,
     logins: Limits,
     stream_keys: Limits,
     passwords: Passwords,
-    ended: broadcast::Sender<(SessionId, EndReason)>,
+    /// What people whom we know have begun.
+    known: Pending<signin::Waiting>,
+    /// What anybody has begun: where strangers push each other out, they push out nobody else.
+    strangers: Pending<signin::Waiting>,
+    provider: OnceLock<Provider>,
+    accounts: watch::Sender<u64>,
 }
 
 /// Why the door cannot be opened for business.
@@ -117,13 +160,8 @@ impl Access {
     /// # Errors
     ///
     /// [`StartError`], in words for the operator.
-    pub async fn start(
-        db: Db,
-        clock: Clock,
-        random: Random,
-        settings: config::Access,
-        master: &MasterKey,
-    ) -> Result<Arc<Self>, StartError> {
+    pub async fn start(world: World, settings: config::Access, master: &MasterKey) -> Result<Arc<Self>, StartError> {
+        let World { db, clock, random, bus } = world;
         match settings::get(&db, FINGERPRINT).await? {
             Some(known) if known != master.fingerprint() => return Err(StartError::OtherMasterKey),
             Some(_) => {}
@@ -133,9 +171,9 @@ impl Access {
                 tx.commit().await?;
             }
         }
-        let rooms = Rooms::new();
+        let rooms = Arc::new(Rooms::new());
         for event in events::all(&db).await? {
-            rooms.open(event.id, event.stream, event.epoch);
+            rooms.open(&event);
         }
         for (session, name) in sessions::all_active(&db).await? {
             let new = NewSeat {
@@ -150,19 +188,31 @@ impl Access {
             };
             rooms.sit(session.event, new);
         }
+        for (event, peak) in concurrency::peaks(&db).await? {
+            if let Some(room) = rooms.room(event) {
+                room.had_peak(peak);
+            }
+        }
         Ok(Arc::new(Self {
             keys: Keys::derive(master),
+            geo: Geo::default(),
+            lines: Lines::restore(&db, clock.now()).await?,
             codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
             proofs: proof::Used::default(),
+            previews: preview::Previews::default(),
             // Passwords and keys have no budget over all addresses: neither can be guessed at five a minute each, and
             // nobody must be able to keep organisers out.
             logins: Limits::new(settings.wrong_per_address, u32::MAX),
             stream_keys: Limits::new(settings.wrong_per_address, u32::MAX),
             passwords: Passwords::new(),
-            ended: broadcast::Sender::new(ENDED_BACKLOG),
+            known: Pending::default(),
+            strangers: Pending::default(),
+            provider: OnceLock::new(),
+            accounts: watch::Sender::new(0),
             db,
             clock,
             random,
+            bus,
             settings,
             rooms,
         }))
@@ -178,7 +228,7 @@ impl Access {
         let wanted: StreamId = stream.parse().map_err(|_| Denied::OtherStream)?;
         let now = self.clock.now();
         self.rooms.with(claims.session, |seat| {
-            let seat = seat.ok_or(Denied::Unknown)?;
+            let Some(seat) = seat else { return self.watch_preview(&claims, wanted, now) };
             let facts = Facts::Viewer(Viewer {
                 session: Some(seat.over().map_or(SessionState::Active, SessionState::Ended)),
                 expires_at: claims.expires_at.min(seat.expires_at),
@@ -233,7 +283,7 @@ impl Access {
     /// one waits on its [`Seat::ended`].
     #[must_use]
     pub fn ended(&self) -> broadcast::Receiver<(SessionId, EndReason)> {
-        self.ended.subscribe()
+        self.rooms.ended()
     }
 
     /// The room of an event.
@@ -251,8 +301,14 @@ impl Access {
                 () = tokio::time::sleep(SWEEP) => {}
             }
             sweeps = sweeps.wrapping_add(1);
+            self.geo.refresh(self.clock.elapsed()).await;
             let result = async {
                 self.expire().await?;
+                self.count();
+                if sweeps.is_multiple_of(SAMPLE_EVERY) {
+                    self.sample().await?;
+                }
+                self.turn_lines().await?;
                 if sweeps.is_multiple_of(SAVE_EVERY) { self.save_seen().await } else { Ok(()) }
             };
             if let Err(error) = result.await {
@@ -279,6 +335,47 @@ impl Access {
             self.forget(seat.session, EndReason::Expired);
         }
         Ok(())
+    }
+
+    /// Counts who is watching, so that a peak between two samples is not missed.
+    fn count(&self) {
+        let now = self.clock.now();
+        for room in self.rooms.rooms() {
+            room.counted(room.watching(now) as u64);
+        }
+    }
+
+    /// Writes down how many are watching each event: one turn of [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement; the next sample is then not smaller than the one that was lost.
+    pub async fn sample(&self) -> Result<(), DbError> {
+        let now = self.clock.now();
+        let samples: Vec<_> = self
+            .rooms
+            .rooms()
+            .into_iter()
+            .filter_map(|room| Some((room.sampled(room.watching(now) as u64)?, room)))
+            .collect();
+        if samples.is_empty() {
+            return Ok(());
+        }
+        let written = async {
+            let mut tx = self.db.write().await?;
+            for (watching, room) in &samples {
+                let sample = concurrency::Sample { at: now, watching: *watching };
+                concurrency::insert(&mut tx, room.event, sample).await?;
+            }
+            tx.commit().await
+        };
+        let written = written.await;
+        if written.is_err() {
+            for (watching, room) in &samples {
+                room.sample_lost(*watching);
+            }
+        }
+        written
     }
 
     async fn save_seen(&self) -> Result<(), DbError> {
@@ -321,9 +418,6 @@ impl Access {
 
     /// Takes an ended session out of memory and tells everybody who waits for that.
     fn forget(&self, session: SessionId, reason: EndReason) {
-        if self.rooms.remove(session, reason).is_some() {
-            // Nobody listening is fine.
-            let _ = self.ended.send((session, reason));
-        }
+        self.rooms.forget(session, reason);
     }
 }

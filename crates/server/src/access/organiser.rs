@@ -1,244 +1,43 @@
-//! Organisers: signing in, the first administrator, API tokens, stream keys, events.
-
-use std::net::IpAddr;
-use std::time::Duration;
+//! What organisers do: API tokens, stream keys, events.
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{
-    Action, Allowed, Credential, Denied, EndReason, Facts, MintToken, Organise, Organiser, Purpose, Reveal, Role,
-    Sealed, Secret, decide,
+    Action, Allowed, Broadcast, CreateEvent, Denied, EndReason, Facts, MintToken, Organise, Organiser, Purpose, Reach,
+    Reveal, Scopes, Sealed, Secret, decide,
 };
 use stagedoor_domain::fact::Fact;
-use stagedoor_domain::id::{EventId, KeyId, TokenId, UserId};
+use stagedoor_domain::id::{EventId, KeyId, TokenId};
 
-use super::password::PASSWORD_BYTES_MAX;
+use super::signin::{TOKEN_PREFIX, Who};
 use super::{Access, Unopenable};
 use crate::facts::{self, Actor};
+use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::api_tokens::ApiToken;
 use crate::ports::db::events::Event;
 use crate::ports::db::stream_keys::StreamKey;
-use crate::ports::db::users::User;
-use crate::ports::db::{DbError, api_tokens, events, stream_keys, users};
+use crate::ports::db::{DbError, api_tokens, events, stream_keys};
 
-/// A signed-in browser stays so for a week; then a person signs in again.
-const SIGNED_IN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// `last_used_at` of an API token is written at most this often.
-const USED_EVERY: Duration = Duration::from_secs(60);
-/// What API tokens begin with, so that scanners for leaked secrets can know them.
-const TOKEN_PREFIX: &str = "sd_";
-
-/// An organiser as the guard knows them.
-#[derive(Clone, Debug)]
-pub struct Who {
-    /// Who they are.
-    pub user: UserId,
-    /// What they type to sign in.
-    pub username: String,
-    /// What the law needs to know.
-    pub facts: Organiser,
-    /// For the log.
-    pub actor: Actor,
-}
-
-/// A browser that has just signed in.
-#[derive(Debug)]
-pub struct SignedIn {
-    /// Who.
-    pub who: Who,
-    /// The cookie that says so.
-    pub cookie: Secret,
-    /// How long it does.
-    pub max_age: Duration,
-}
-
-/// Why somebody is not signed in.
-#[derive(Debug, thiserror::Error)]
-pub enum SignInRefused {
-    /// No such account, or another password.
-    #[error("the name or the password is wrong")]
-    Wrong,
-    /// Too many wrong passwords from this address.
-    #[error("too many wrong passwords")]
-    TooMany {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// Too many passwords are being checked right now.
-    #[error("too many passwords are being checked")]
-    Busy,
-    /// The database did not answer.
-    #[error("the password cannot be checked")]
-    Db(#[from] DbError),
-}
-
-/// The administrator that was made because there was none; the only moment their password is known.
-#[derive(Debug)]
-pub struct FirstAdmin {
-    /// What to type.
-    pub username: String,
-    /// And behind it.
-    pub password: Secret,
-}
-
-impl Who {
-    /// Asks the law.
+impl Access {
+    /// Asks the law whether `who` may do `action` now.
     ///
     /// # Errors
     ///
     /// [`Denied`], with the reason.
-    pub fn may<A: Action>(&self, action: A, now: Time) -> Result<Allowed<A>, Denied> {
-        decide(action, &Facts::Organiser(self.facts), now)
-    }
-}
-
-impl Access {
-    /// Signs a browser in.
-    ///
-    /// # Errors
-    ///
-    /// [`SignInRefused`].
-    pub async fn sign_in(&self, username: &str, password: &str, address: IpAddr) -> Result<SignedIn, SignInRefused> {
-        let _turn = self.logins.turn(address).await;
-        let elapsed = self.clock.elapsed();
-        self.logins.check(address, elapsed).map_err(|retry_after| SignInRefused::TooMany { retry_after })?;
-        let user = users::by_username(&self.db, username).await?;
-        let hash = user.as_ref().map(|user| user.password.clone());
-        let fits = password.len() <= PASSWORD_BYTES_MAX;
-        let password = if fits { password.to_owned() } else { String::new() };
-        let verified = self.passwords.verify(password, hash).await.map_err(|_| SignInRefused::Busy)?;
-        let now = self.clock.now();
-        let Some(user) = user.filter(|_| verified && fits) else {
-            self.logins.wrong(address, elapsed);
-            let mut tx = self.db.write().await?;
-            facts::append(&mut tx, &self.random, now, Actor::Stranger, Fact::SignInRefused).await?;
-            tx.commit().await?;
-            return Err(SignInRefused::Wrong);
+    pub fn may<A: Action>(&self, who: &Who, action: A) -> Result<Allowed<A>, Denied> {
+        let reach = match action.event().map(|event| self.rooms.room(event)) {
+            None => Reach::Inside,
+            Some(Some(room)) if room.team().is_none_or(|team| who.teams.contains(&team)) => Reach::Inside,
+            Some(_) => Reach::Outside,
         };
-        let cookie = Secret::from_random("", self.random.bytes());
-        let expires_at = now.plus(SIGNED_IN);
-        let hash = self.keys.hash.digest(Purpose::UserCookie, cookie.expose().as_bytes());
-        let mut tx = self.db.write().await?;
-        users::sign_in(&mut tx, user.id, hash, now, expires_at).await?;
-        facts::append(&mut tx, &self.random, now, Actor::User(user.id), Fact::SignedIn { user: user.id }).await?;
-        tx.commit().await?;
-        let facts = Organiser { role: user.role, credential: Credential::Cookie, expires_at: Some(expires_at) };
-        let who = Who { user: user.id, username: user.username, facts, actor: Actor::User(user.id) };
-        Ok(SignedIn { who, cookie, max_age: SIGNED_IN })
-    }
-
-    /// Signs the browser with this cookie out.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`] of a statement.
-    pub async fn sign_out(&self, cookie: &str) -> Result<(), DbError> {
-        let mut tx = self.db.write().await?;
-        users::sign_out(&mut tx, self.keys.hash.digest(Purpose::UserCookie, cookie.as_bytes())).await?;
-        tx.commit().await
-    }
-
-    /// Whose browser shows this cookie.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`] of a statement.
-    pub async fn organiser_by_cookie(&self, cookie: &str) -> Result<Option<Who>, DbError> {
-        let hash = self.keys.hash.digest(Purpose::UserCookie, cookie.as_bytes());
-        let found = users::by_cookie(&self.db, hash).await?;
-        Ok(found.map(|(user, expires_at)| Who {
-            user: user.id,
-            username: user.username,
-            facts: Organiser { role: user.role, credential: Credential::Cookie, expires_at: Some(expires_at) },
-            actor: Actor::User(user.id),
-        }))
-    }
-
-    /// For whom this API token acts.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`] of a statement.
-    pub async fn organiser_by_token(&self, token: &str) -> Result<Option<Who>, DbError> {
-        if !token.starts_with(TOKEN_PREFIX) {
-            return Ok(None);
-        }
-        let hash = self.keys.hash.digest(Purpose::ApiToken, token.as_bytes());
-        let Some((token, role, username)) = api_tokens::by_hash(&self.db, hash).await? else { return Ok(None) };
-        let now = self.clock.now();
-        if token.last_used_at.is_none_or(|at| now.since(at) >= USED_EVERY) {
-            let mut tx = self.db.write().await?;
-            api_tokens::used(&mut tx, token.id, now).await?;
-            tx.commit().await?;
-        }
-        let facts = Organiser { role, credential: Credential::Token, expires_at: None };
-        Ok(Some(Who { user: token.user, username, facts, actor: Actor::Token(token.id) }))
-    }
-
-    /// Whoever runs this process on its own machine may do everything: for the demo and for tools of the command line.
-    /// They act in the name of the first account called `username`.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`] of a statement.
-    pub async fn operator(&self, username: &str) -> Result<Option<Who>, DbError> {
-        let user = users::by_username(&self.db, username).await?;
-        Ok(user.map(|user| Who {
-            user: user.id,
-            username: user.username,
-            facts: Organiser { role: Role::Admin, credential: Credential::Operator, expires_at: None },
-            actor: Actor::Operator,
-        }))
-    }
-
-    /// Makes an administrator called `username` when there is no account at all. The password is in the answer and
-    /// nowhere else.
-    ///
-    /// # Errors
-    ///
-    /// [`SignInRefused::Db`] and [`SignInRefused::Busy`].
-    pub async fn first_admin(&self, username: &str) -> Result<Option<FirstAdmin>, SignInRefused> {
-        if users::any(&self.db).await? {
-            return Ok(None);
-        }
-        let (password, hash) = self.fresh_password().await?;
-        let now = self.clock.now();
-        let user = User {
-            id: UserId::new(self.random.uuid(now)),
-            username: username.to_owned(),
-            password: hash,
-            role: Role::Admin,
-            created_at: now,
+        let facts = Organiser {
+            role: who.role,
+            credential: who.credential,
+            expires_at: who.expires_at,
+            scopes: who.scopes,
+            reach,
+            confirmed_at: who.confirmed_at,
         };
-        let mut tx = self.db.write().await?;
-        match users::insert(&mut tx, &user).await {
-            Ok(()) => tx.commit().await?,
-            // Another process was faster: then that one shows the password.
-            Err(DbError::Exists) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(Some(FirstAdmin { username: username.to_owned(), password }))
-    }
-
-    /// Gives the account called `username` a new password and signs all its browsers out; `None` without such an
-    /// account. For the operator who lost theirs.
-    ///
-    /// # Errors
-    ///
-    /// [`SignInRefused::Db`] and [`SignInRefused::Busy`].
-    pub async fn reset_password(&self, username: &str) -> Result<Option<FirstAdmin>, SignInRefused> {
-        let Some(user) = users::by_username(&self.db, username).await? else { return Ok(None) };
-        let (password, hash) = self.fresh_password().await?;
-        let mut tx = self.db.write().await?;
-        users::set_password(&mut tx, user.id, &hash).await?;
-        tx.commit().await?;
-        Ok(Some(FirstAdmin { username: user.username, password }))
-    }
-
-    async fn fresh_password(&self) -> Result<(Secret, String), SignInRefused> {
-        // Twenty letters, 100 bits: long enough never to be guessed, short enough to be typed once.
-        let password = Secret::from_random("", self.random.bytes()).expose()[..20].to_owned();
-        let hash = self.passwords.hash(password.clone(), &self.random).await.map_err(|_| SignInRefused::Busy)?;
-        Ok((Secret::new(password), hash))
+        decide(action, &Facts::Organiser(facts), self.clock.now())
     }
 
     /// Makes an API token that acts for `who`. Its text is in the answer and nowhere else.
@@ -251,6 +50,8 @@ impl Access {
         allowed: &Allowed<MintToken>,
         who: &Who,
         name: &str,
+        scopes: Scopes,
+        expires_at: Option<Time>,
     ) -> Result<(ApiToken, Secret), DbError> {
         let now = self.clock.now();
         let text = Secret::from_random(TOKEN_PREFIX, self.random.bytes());
@@ -259,7 +60,9 @@ impl Access {
             user: who.user,
             name: name.to_owned(),
             hint: text.hint(),
+            scopes,
             created_at: now,
+            expires_at,
             last_used_at: None,
         };
         let hash = self.keys.hash.digest(Purpose::ApiToken, text.expose().as_bytes());
@@ -292,15 +95,21 @@ impl Access {
     /// # Errors
     ///
     /// Any [`DbError`] of a statement.
-    pub async fn create_event(&self, allowed: &Allowed<Organise>, actor: Actor, event: &Event) -> Result<(), DbError> {
+    pub async fn create_event(
+        &self,
+        allowed: &Allowed<CreateEvent>,
+        actor: Actor,
+        event: &Event,
+    ) -> Result<(), DbError> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         events::insert(&mut tx, allowed, event).await?;
+        // Whoever makes an event gets its first key with it.
         let (key, text) = self.fresh_key(event.id, None, now);
-        stream_keys::insert(&mut tx, allowed, &key, self.key_hash(&text)).await?;
+        stream_keys::insert_first(&mut tx, allowed, &key, self.key_hash(&text)).await?;
         facts::append(&mut tx, &self.random, now, actor, Fact::EventCreated { event: event.id }).await?;
         tx.commit().await?;
-        self.rooms.open(event.id, event.stream, event.epoch);
+        self.rooms.open(event);
         Ok(())
     }
 
@@ -321,6 +130,10 @@ impl Access {
         }
         facts::append(&mut tx, &self.random, self.clock.now(), actor, Fact::EventChanged { event: event.id }).await?;
         tx.commit().await?;
+        if let Some(room) = self.rooms.room(event.id) {
+            room.change(event);
+        }
+        self.bus.hint(Hint::Event(event.id, Topic::Settings));
         Ok(true)
     }
 
@@ -329,14 +142,10 @@ impl Access {
     /// # Errors
     ///
     /// Any [`DbError`] of a statement.
-    pub async fn delete_event(
-        &self,
-        allowed: &Allowed<Organise>,
-        actor: Actor,
-        event: EventId,
-    ) -> Result<bool, DbError> {
+    pub async fn delete_event(&self, allowed: &Allowed<Organise>, actor: Actor) -> Result<bool, DbError> {
+        let event = allowed.event;
         let mut tx = self.db.write().await?;
-        if !events::delete(&mut tx, allowed, event).await? {
+        if !events::delete(&mut tx, allowed).await? {
             return Ok(false);
         }
         facts::append(&mut tx, &self.random, self.clock.now(), actor, Fact::EventDeleted { event }).await?;
@@ -349,19 +158,18 @@ impl Access {
         Ok(true)
     }
 
-    /// Makes another stream key for `event`.
+    /// Makes another stream key for the event of the permission.
     ///
     /// # Errors
     ///
     /// Any [`DbError`] of a statement.
     pub async fn create_key(
         &self,
-        allowed: &Allowed<Organise>,
+        allowed: &Allowed<Broadcast>,
         actor: Actor,
-        event: EventId,
         expires_at: Option<Time>,
     ) -> Result<(StreamKey, Secret), DbError> {
-        let now = self.clock.now();
+        let (event, now) = (allowed.event, self.clock.now());
         let (key, text) = self.fresh_key(event, expires_at, now);
         let mut tx = self.db.write().await?;
         stream_keys::insert(&mut tx, allowed, &key, self.key_hash(&text)).await?;
@@ -390,22 +198,16 @@ impl Access {
         self.keys.hash.digest(Purpose::StreamKey, text.expose().as_bytes())
     }
 
-    /// Withdraws a stream key of `event`; says whether there was one to withdraw. Whoever publishes with it is stopped by
+    /// Withdraws a stream key of the event; says whether there was one to withdraw. Whoever publishes with it is stopped by
     /// the live hub, which the caller tells.
     ///
     /// # Errors
     ///
     /// Any [`DbError`] of a statement.
-    pub async fn revoke_key(
-        &self,
-        allowed: &Allowed<Organise>,
-        actor: Actor,
-        event: EventId,
-        key: KeyId,
-    ) -> Result<bool, DbError> {
-        let now = self.clock.now();
+    pub async fn revoke_key(&self, allowed: &Allowed<Broadcast>, actor: Actor, key: KeyId) -> Result<bool, DbError> {
+        let (event, now) = (allowed.event, self.clock.now());
         let mut tx = self.db.write().await?;
-        if !stream_keys::revoke(&mut tx, allowed, event, key, now).await? {
+        if !stream_keys::revoke(&mut tx, allowed, key, now).await? {
             return Ok(false);
         }
         facts::append(&mut tx, &self.random, now, actor, Fact::KeyRevoked { event, key }).await?;
@@ -422,13 +224,14 @@ impl Access {
         &self,
         allowed: &Allowed<Reveal>,
         actor: Actor,
-        event: EventId,
         sealed: &[u8],
     ) -> Result<Secret, RevealError> {
         let secret = self.keys.vault.open(allowed, sealed)?;
-        let fact = match allowed.0 {
-            Sealed::StreamKey(key) => Fact::KeyRevealed { event, key },
-            Sealed::Code(invitation) => Fact::CodeRevealed { event, invitation },
+        let fact = match (allowed.event, allowed.sealed) {
+            (Some(event), Sealed::StreamKey(key)) => Fact::KeyRevealed { event, key },
+            (Some(event), Sealed::Code(invitation)) => Fact::CodeRevealed { event, invitation },
+            // The server's own secrets are shown to nobody: the law allows them to nobody who would come here.
+            _ => return Err(RevealError::Unopenable(Unopenable)),
         };
         let mut tx = self.db.write().await?;
         facts::append(&mut tx, &self.random, self.clock.now(), actor, fact).await?;

@@ -3,18 +3,23 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Digest, EndReason};
-use stagedoor_domain::id::{EventId, InvitationId, SessionId, StreamId};
-use tokio::sync::watch;
+use stagedoor_domain::event::Policy;
+use stagedoor_domain::id::{EventId, InvitationId, SessionId, StreamId, TeamId};
+use tokio::sync::{broadcast, watch};
+
+use crate::ports::db::events::Event;
 
 /// Parts of the table with a lock each: a viewer who comes or goes holds up one media request in a hundred, for less
 /// than a microsecond.
 const SHARDS: usize = 128;
+/// Ended sessions that a slow listener may be behind before it misses some.
+const ENDED_BACKLOG: usize = 1_024;
 
 /// An event as the door sees it.
 #[derive(Debug)]
@@ -24,7 +29,41 @@ pub struct Room {
     /// Its stream.
     pub stream: StreamId,
     epoch: Arc<AtomicU32>,
+    settings: RwLock<Settings>,
     seats: RwLock<HashMap<SessionId, Arc<Seat>>>,
+    refused: AtomicU64,
+    audience: Audience,
+}
+
+/// How many watched, for those who were not looking.
+#[derive(Debug, Default)]
+struct Audience {
+    /// The most at once since the last sample.
+    most: AtomicU64,
+    /// The most at once ever.
+    peak: AtomicU64,
+    /// The last sample that was kept.
+    kept: AtomicU64,
+}
+
+/// What an organiser may change about an event while it runs.
+#[derive(Debug)]
+struct Settings {
+    team: Option<TeamId>,
+    policy: Arc<Policy>,
+    title: Arc<str>,
+    starts_at: Option<Time>,
+}
+
+impl Settings {
+    fn of(event: &Event) -> Self {
+        Self {
+            team: event.team,
+            policy: Arc::new(event.policy.clone()),
+            title: event.title.as_str().into(),
+            starts_at: event.starts_at,
+        }
+    }
 }
 
 /// An active session. Dropped from the table, it opens nothing any more.
@@ -54,7 +93,22 @@ pub struct Seat {
     /// What the database knows of `last_seen`.
     pub(super) saved_seen: AtomicI64,
     report: Mutex<Report>,
-    over: watch::Sender<Option<EndReason>>,
+    over: watch::Sender<Option<Over>>,
+}
+
+/// Why a session is over, and what the organiser says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// Why.
+    pub reason: EndReason,
+    /// In the organiser's words.
+    pub words: Option<Arc<str>>,
+}
+
+impl From<EndReason> for Over {
+    fn from(reason: EndReason) -> Self {
+        Self { reason, words: None }
+    }
 }
 
 /// What a viewer's page last said about itself.
@@ -66,6 +120,8 @@ pub struct Report {
     pub latency_ms: Option<u32>,
     /// How often the picture stopped since the page was opened.
     pub stalls: Option<u32>,
+    /// Whether the page is in the foreground.
+    pub visible: Option<bool>,
 }
 
 /// What a new seat is made from.
@@ -87,6 +143,35 @@ impl Room {
         self.epoch.load(Ordering::Relaxed)
     }
 
+    /// Whose event it is; `None` for everybody's who has an account.
+    #[must_use]
+    pub fn team(&self) -> Option<TeamId> {
+        read(&self.settings).team
+    }
+
+    /// What people read.
+    #[must_use]
+    pub fn title(&self) -> Arc<str> {
+        Arc::clone(&read(&self.settings).title)
+    }
+
+    /// When it is meant to begin.
+    #[must_use]
+    pub fn starts_at(&self) -> Option<Time> {
+        read(&self.settings).starts_at
+    }
+
+    /// Who gets in, how many, and how they are written to.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&read(&self.settings).policy)
+    }
+
+    /// Takes over changed settings.
+    pub(super) fn change(&self, event: &Event) {
+        *write(&self.settings) = Settings::of(event);
+    }
+
     /// Everybody who is in, oldest session first.
     #[must_use]
     pub fn seats(&self) -> Vec<Arc<Seat>> {
@@ -95,10 +180,66 @@ impl Room {
         seats
     }
 
+    /// How many have a seat, watching or not.
+    #[must_use]
+    pub fn seated(&self) -> usize {
+        read(&self.seats).len()
+    }
+
+    /// How many were turned away for where they came from, since this process began.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refused_one(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Runs `look` on everybody who is in, in no order, without taking them out of the table. Who comes or goes waits
+    /// meanwhile: it must be quick.
+    pub fn each(&self, mut look: impl FnMut(&Arc<Seat>)) {
+        for seat in read(&self.seats).values() {
+            look(seat);
+        }
+    }
+
     /// How many are watching at `now`.
     #[must_use]
     pub fn watching(&self, now: Time) -> usize {
         read(&self.seats).values().filter(|seat| seat.is_watching(now)).count()
+    }
+
+    /// The most who ever watched at once.
+    #[must_use]
+    pub fn peak(&self) -> u64 {
+        self.audience.peak.load(Ordering::Relaxed)
+    }
+
+    /// Somebody counted that so many are watching.
+    pub fn counted(&self, watching: u64) {
+        self.audience.most.fetch_max(watching, Ordering::Relaxed);
+        self.audience.peak.fetch_max(watching, Ordering::Relaxed);
+    }
+
+    pub(super) fn had_peak(&self, peak: u64) {
+        self.audience.peak.fetch_max(peak, Ordering::Relaxed);
+        // Until somebody looks, a room that was not empty before may still not be.
+        self.audience.kept.store(1, Ordering::Relaxed);
+    }
+
+    /// The sample to keep, if there is one: while nobody watches, only the first zero is. The next one begins.
+    pub(super) fn sampled(&self, watching: u64) -> Option<u64> {
+        self.counted(watching);
+        let most = self.audience.most.swap(watching, Ordering::Relaxed);
+        let before = self.audience.kept.swap(most, Ordering::Relaxed);
+        (most > 0 || before > 0).then_some(most)
+    }
+
+    /// A sample could not be kept: the next one is, and is not smaller.
+    pub(super) fn sample_lost(&self, most: u64) {
+        self.audience.most.fetch_max(most, Ordering::Relaxed);
+        self.audience.kept.fetch_max(1, Ordering::Relaxed);
     }
 }
 
@@ -147,16 +288,16 @@ impl Seat {
     /// Why it is over, or `None` while it is not.
     #[must_use]
     pub fn over(&self) -> Option<EndReason> {
-        *self.over.borrow()
+        self.over.borrow().as_ref().map(|over| over.reason)
     }
 
     /// Waits until it is over.
-    pub async fn ended(&self) -> EndReason {
+    pub async fn ended(&self) -> Over {
         let mut receiver = self.over.subscribe();
         match receiver.wait_for(Option::is_some).await {
-            Ok(reason) => (*reason).unwrap_or(EndReason::Ended),
+            Ok(over) => over.clone().unwrap_or(EndReason::Ended.into()),
             // The sender lives in this seat: it cannot be gone while we wait. A wrong guess here ends a session early.
-            Err(_) => EndReason::Ended,
+            Err(_) => EndReason::Ended.into(),
         }
     }
 }
@@ -170,6 +311,7 @@ pub(super) struct Rooms {
     seats: Vec<Shard<SessionId, Arc<Seat>>>,
     cookies: Vec<Shard<Digest, Arc<Seat>>>,
     rooms: RwLock<HashMap<EventId, Arc<Room>>>,
+    ended: broadcast::Sender<(SessionId, EndReason)>,
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -187,6 +329,7 @@ impl Rooms {
             seats: (0..SHARDS).map(|_| Shard::default()).collect(),
             cookies: (0..SHARDS).map(|_| Shard::default()).collect(),
             rooms: RwLock::default(),
+            ended: broadcast::Sender::new(ENDED_BACKLOG),
         }
     }
 
@@ -194,9 +337,17 @@ impl Rooms {
         &shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)]
     }
 
-    pub(super) fn open(&self, event: EventId, stream: StreamId, epoch: u32) {
-        let room = Room { event, stream, epoch: Arc::new(AtomicU32::new(epoch)), seats: RwLock::default() };
-        write(&self.rooms).entry(event).or_insert_with(|| Arc::new(room));
+    pub(super) fn open(&self, event: &Event) {
+        let room = Room {
+            event: event.id,
+            stream: event.stream,
+            epoch: Arc::new(AtomicU32::new(event.epoch)),
+            settings: RwLock::new(Settings::of(event)),
+            seats: RwLock::default(),
+            refused: AtomicU64::new(0),
+            audience: Audience::default(),
+        };
+        write(&self.rooms).entry(event.id).or_insert_with(|| Arc::new(room));
     }
 
     pub(super) fn room(&self, event: EventId) -> Option<Arc<Room>> {
@@ -244,14 +395,34 @@ impl Rooms {
     }
 
     /// Takes a seat away; whoever waits for its end is told.
-    pub(super) fn remove(&self, session: SessionId, reason: EndReason) -> Option<Arc<Seat>> {
+    pub(super) fn remove(&self, session: SessionId, over: impl Into<Over>) -> Option<Arc<Seat>> {
         let seat = write(self.shard(&self.seats, &session)).remove(&session)?;
         write(self.shard(&self.cookies, &seat.cookie)).remove(&seat.cookie);
         if let Some(room) = self.room(seat.event) {
             write(&room.seats).remove(&session);
         }
-        seat.over.send_replace(Some(reason));
+        seat.over.send_replace(Some(over.into()));
         Some(seat)
+    }
+
+    /// Takes an ended session out of memory and tells everybody who waits for that.
+    pub(super) fn forget(&self, session: SessionId, over: impl Into<Over>) {
+        let over = over.into();
+        let reason = over.reason;
+        if self.remove(session, over).is_some() {
+            // Nobody listening is fine.
+            let _ = self.ended.send((session, reason));
+        }
+    }
+
+    /// Tells which sessions end, and why.
+    pub(super) fn ended(&self) -> broadcast::Receiver<(SessionId, EndReason)> {
+        self.ended.subscribe()
+    }
+
+    /// Every room.
+    pub(super) fn rooms(&self) -> Vec<Arc<Room>> {
+        read(&self.rooms).values().cloned().collect()
     }
 
     /// Every seat, for the sweep.

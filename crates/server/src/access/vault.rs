@@ -26,6 +26,12 @@ fn label(what: Sealed) -> String {
     match what {
         Sealed::StreamKey(id) => id.to_string(),
         Sealed::Code(id) => id.to_string(),
+        Sealed::Contact(id) => format!("contact {id}"),
+        Sealed::ImportFile(id) => format!("import {id}"),
+        Sealed::Message(id) => format!("message {id}"),
+        Sealed::Totp(id) => format!("totp {id}"),
+        Sealed::Webhook(id) => format!("webhook {id}"),
+        Sealed::Signing => "signing".to_owned(),
     }
 }
 
@@ -36,9 +42,14 @@ impl Vault {
 
     /// A random nonce of 24 bytes, then the cipher text and its tag.
     pub(super) fn seal(&self, what: Sealed, secret: &str, random: &Random) -> Vec<u8> {
+        self.seal_bytes(what, secret.as_bytes(), random)
+    }
+
+    /// [`seal`](Self::seal) for what is no text.
+    pub(super) fn seal_bytes(&self, what: Sealed, secret: &[u8], random: &Random) -> Vec<u8> {
         let nonce: [u8; NONCE_BYTES] = random.bytes();
         let label = label(what);
-        let payload = Payload { msg: secret.as_bytes(), aad: label.as_bytes() };
+        let payload = Payload { msg: secret, aad: label.as_bytes() };
         let mut sealed = nonce.to_vec();
         sealed.extend(
             self.0.encrypt(&XNonce::from(nonce), payload).expect("a short text is below the cipher's limit of 256 GiB"),
@@ -48,26 +59,28 @@ impl Vault {
 
     /// What was sealed for the row that the permission names.
     pub(super) fn open(&self, allowed: &Allowed<Reveal>, sealed: &[u8]) -> Result<Secret, Unopenable> {
+        String::from_utf8(self.open_bytes(allowed, sealed)?).map(Secret::new).map_err(|_| Unopenable)
+    }
+
+    /// [`open`](Self::open) for what is no text.
+    pub(super) fn open_bytes(&self, allowed: &Allowed<Reveal>, sealed: &[u8]) -> Result<Vec<u8>, Unopenable> {
         let (nonce, text) = sealed.split_at_checked(NONCE_BYTES).ok_or(Unopenable)?;
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| Unopenable)?;
-        let payload = Payload { msg: text, aad: &label(allowed.0).into_bytes() };
-        let text = self.0.decrypt(&XNonce::from(nonce), payload).map_err(|_| Unopenable)?;
-        String::from_utf8(text).map(Secret::new).map_err(|_| Unopenable)
+        let payload = Payload { msg: text, aad: &label(allowed.sealed).into_bytes() };
+        self.0.decrypt(&XNonce::from(nonce), payload).map_err(|_| Unopenable)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stagedoor_domain::Time;
-    use stagedoor_domain::access::{Credential, Facts, Organiser, Role, decide};
     use stagedoor_domain::id::KeyId;
     use uuid::Uuid;
 
-    fn allowed(what: Sealed) -> Allowed<Reveal> {
-        let facts =
-            Facts::Organiser(Organiser { role: Role::Admin, credential: Credential::Operator, expires_at: None });
-        decide(Reveal(what), &facts, Time::from_millis(0)).unwrap()
+    use crate::ports::db::testing::proof;
+
+    fn allowed(sealed: Sealed) -> Allowed<Reveal> {
+        proof::of(Reveal { event: None, sealed })
     }
 
     #[test]

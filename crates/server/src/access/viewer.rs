@@ -7,16 +7,19 @@ use std::time::Duration;
 use stagedoor_domain::Time;
 use stagedoor_domain::access::token::Claims;
 use stagedoor_domain::access::{
-    Allowed, Code, Denied, EndReason, Entry, Facts, Holder, Invitee, Organise, Purpose, Redeem, Sealed, Secret,
-    SessionState, decide,
+    Allowed, Code, Denied, EndReason, Entry, Facts, Holder, Invitee, Moderate, Organise, Purpose, Redeem, Secret,
+    SessionState, Standing, decide,
 };
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 
 use super::Access;
+use super::admission::{Queued, Turn};
+use super::approach::ApproachRefused;
 use super::proof::Proof;
 use super::rooms::{NewSeat, Seat};
 use crate::facts::{self, Actor};
+use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::Invitation;
 use crate::ports::db::sessions::Session;
 use crate::ports::db::{DbError, invitations, sessions};
@@ -34,6 +37,8 @@ pub struct RedeemAttempt<'a> {
     pub cookie: Option<&'a str>,
     /// Their browser in words.
     pub device: &'a str,
+    /// The ticket of their place in line.
+    pub ticket: Option<&'a str>,
     /// The solved challenge, if they were asked for one.
     pub proof: Option<&'a Proof>,
 }
@@ -53,6 +58,15 @@ pub enum RedeemRefused {
     /// There is no such event.
     #[error("there is no such event")]
     NoEvent,
+    /// The event is not shown where they are.
+    #[error("the event is not shown where they are")]
+    Approach(#[source] ApproachRefused),
+    /// The code is right, and they wait for their turn.
+    #[error("they wait in line")]
+    Queued(Queued),
+    /// The code is right, and there is not even a place in line.
+    #[error("the line is too long")]
+    QueueFull,
     /// No invitation to this event has this code.
     #[error("the code is wrong")]
     CodeInvalid,
@@ -62,6 +76,15 @@ pub enum RedeemRefused {
     /// The invitation was withdrawn.
     #[error("the invitation was withdrawn")]
     AccessEnded,
+    /// The invitation's time is over.
+    #[error("the invitation has expired")]
+    Expired,
+    /// An organiser keeps this invitee out.
+    #[error("the invitee is kept out")]
+    Blocked,
+    /// The code opened as many sessions as it may.
+    #[error("the invitation is used up")]
+    UsedUp,
     /// Too many wrong codes from this address.
     #[error("too many wrong codes")]
     TooMany {
@@ -79,13 +102,25 @@ pub enum RedeemRefused {
     Db(#[from] DbError),
 }
 
-/// A fresh invitation with the code that belongs to it.
-#[derive(Debug)]
-pub struct NewInvitation {
-    /// The row.
-    pub invitation: Invitation,
-    /// For the invitee.
-    pub code: Code,
+/// What the law is to know about an invitation.
+pub(super) fn invitee(invitation: &Invitation, holder: Option<Holder>) -> Invitee {
+    Invitee {
+        invitation: invitation.state,
+        expires_at: invitation.expires_at,
+        blocked: invitation.blocked_at.is_some(),
+        used_up: invitation.used_up(),
+        holder,
+        takeover: Standing::None,
+    }
+}
+
+impl From<ApproachRefused> for RedeemRefused {
+    fn from(refused: ApproachRefused) -> Self {
+        match refused {
+            ApproachRefused::NoEvent => Self::NoEvent,
+            refused => Self::Approach(refused),
+        }
+    }
 }
 
 impl Access {
@@ -96,12 +131,21 @@ impl Access {
     ///
     /// [`RedeemRefused`].
     pub async fn redeem(&self, attempt: RedeemAttempt<'_>) -> Result<Redeemed, RedeemRefused> {
-        let _turn = self.codes.turn(attempt.address).await;
+        let (event, before) = (attempt.event, self.weather());
+        let redeemed = self.judge(attempt).await;
+        if let Err(refused) = &redeemed {
+            self.note_refused(event, refused, before).await;
+        }
+        redeemed
+    }
+
+    async fn judge(&self, attempt: RedeemAttempt<'_>) -> Result<Redeemed, RedeemRefused> {
+        // Before anything they present is looked at.
+        let _approached =
+            self.approach(attempt.event, attempt.address).inspect_err(|_| self.turned_away(attempt.event))?;
+        let guesses = self.codes.turn(attempt.address).await;
         let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
         self.codes.check(attempt.address, elapsed).map_err(|retry_after| RedeemRefused::TooMany { retry_after })?;
-        if self.rooms.room(attempt.event).is_none() {
-            return Err(RedeemRefused::NoEvent);
-        }
         if self.codes.is_hot(elapsed)
             && !attempt.proof.is_some_and(|proof| self.proofs.accept(&self.keys.challenge, proof, now))
         {
@@ -119,7 +163,21 @@ impl Access {
             self.codes.wrong(attempt.address, elapsed);
             return Err(RedeemRefused::CodeInvalid);
         };
-        self.enter(invitation.id, &attempt, now).await
+        // The guess was right: others behind the same address need not wait for what follows.
+        drop(guesses);
+        let room = self.rooms.room(attempt.event).ok_or(RedeemRefused::NoEvent)?;
+        let hand = match self.turn(&room, &invitation, attempt.ticket, attempt.cookie).await? {
+            Turn::Now(hand) => hand,
+            Turn::Later(queued) => return Err(RedeemRefused::Queued(queued)),
+            Turn::Full => return Err(RedeemRefused::QueueFull),
+        };
+        let entered = self.enter(invitation.id, &attempt, now).await;
+        drop(hand);
+        // Whoever could not be let in for the database's sake is still called; everybody else needs the place no more.
+        if !matches!(entered, Err(RedeemRefused::Db(_))) {
+            self.lines.leave(attempt.event, invitation.id, now);
+        }
+        entered
     }
 
     /// The second half of [`redeem`](Self::redeem): the code is right.
@@ -144,13 +202,16 @@ impl Access {
                 _ => Holder::Absent,
             }
         });
-        let facts = Facts::Invitee(Invitee { invitation: invitation.state(), holder });
+        let facts = Facts::Invitee(invitee(&invitation, holder));
         let action = Redeem { event: invitation.event, invitation: invitation.id };
         let allowed = decide(action, &facts, now).map_err(|denied| match denied {
             Denied::CodeInUse => RedeemRefused::CodeInUse,
+            Denied::Expired => RedeemRefused::Expired,
+            Denied::Blocked => RedeemRefused::Blocked,
+            Denied::UsedUp => RedeemRefused::UsedUp,
             _ => RedeemRefused::AccessEnded,
         })?;
-        match (Entry::past(holder), &held, attempt.cookie) {
+        match (Entry::past(holder, Standing::None), &held, attempt.cookie) {
             (Some(Entry::Resume), Some(held), Some(cookie)) => {
                 let seat = self.rooms.with(held.id, |seat| seat.cloned()).ok_or(RedeemRefused::AccessEnded)?;
                 seat.seen(now);
@@ -263,59 +324,21 @@ impl Access {
         Ok(())
     }
 
-    /// Ends one session of `event`; says whether it was active.
+    /// Ends one session of the event of the permission; says whether it was active.
     ///
     /// # Errors
     ///
     /// Any [`DbError`] of a statement.
-    pub async fn kick(
-        &self,
-        _: &Allowed<Organise>,
-        actor: Actor,
-        event: EventId,
-        session: SessionId,
-    ) -> Result<bool, DbError> {
+    pub async fn kick(&self, allowed: &Allowed<Moderate>, actor: Actor, session: SessionId) -> Result<bool, DbError> {
+        let event = allowed.event;
         if !self.rooms.with(session, |seat| seat.is_some_and(|seat| seat.event == event)) {
             return Ok(false);
         }
         let mut tx = self.db.write().await?;
-        let ended = self.end_in(&mut tx, session, event, EndReason::Revoked, actor).await?;
+        let ended = self.end_in(&mut tx, session, event, EndReason::Kicked, actor).await?;
         tx.commit().await?;
-        self.forget(session, EndReason::Revoked);
+        self.forget(session, EndReason::Kicked);
         Ok(ended)
-    }
-
-    /// Invites somebody: a row with a code that nobody else has.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`] of a statement.
-    pub async fn invite(
-        &self,
-        allowed: &Allowed<Organise>,
-        actor: Actor,
-        event: EventId,
-        name: &str,
-    ) -> Result<NewInvitation, DbError> {
-        let now = self.clock.now();
-        let code = Code::from_random(self.random.bytes());
-        let id = InvitationId::new(self.random.uuid(now));
-        let invitation = Invitation {
-            id,
-            event,
-            name: name.to_owned(),
-            sealed: self.keys.vault.seal(Sealed::Code(id), &code.to_string(), &self.random),
-            created_at: now,
-            redeemed_at: None,
-            revoked_at: None,
-        };
-        let mut tx = self.db.write().await?;
-        // A code of 60 random bits that exists already is not worth a loop: the caller's second try succeeds.
-        invitations::insert(&mut tx, allowed, &invitation, self.keys.hash.digest(Purpose::Code, code.as_bytes()))
-            .await?;
-        facts::append(&mut tx, &self.random, now, actor, Fact::InvitationCreated { event, invitation: id }).await?;
-        tx.commit().await?;
-        Ok(NewInvitation { invitation, code })
     }
 
     /// Withdraws an invitation and ends its session; says whether there was one to withdraw.
@@ -327,23 +350,17 @@ impl Access {
         &self,
         allowed: &Allowed<Organise>,
         actor: Actor,
-        event: EventId,
         invitation: InvitationId,
     ) -> Result<bool, DbError> {
-        let now = self.clock.now();
+        let (event, now) = (allowed.event, self.clock.now());
         let mut tx = self.db.write().await?;
-        if !invitations::revoke(&mut tx, allowed, event, invitation, now).await? {
+        if !invitations::revoke(&mut tx, allowed, invitation, now).await? {
             return Ok(false);
         }
-        let active = sessions::active_of(&mut tx, invitation).await?;
-        if let Some(session) = &active {
-            self.end_in(&mut tx, session.id, event, EndReason::Revoked, actor).await?;
-        }
+        let ended = self.end_sessions_of(&mut tx, actor, &[invitation], EndReason::Revoked).await?;
         facts::append(&mut tx, &self.random, now, actor, Fact::InvitationRevoked { event, invitation }).await?;
-        tx.commit().await?;
-        if let Some(session) = active {
-            self.forget(session.id, EndReason::Revoked);
-        }
+        self.commit(tx, ended).await?;
+        self.bus.hint(Hint::Event(event, Topic::Invitations));
         Ok(true)
     }
 }

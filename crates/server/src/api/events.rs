@@ -6,19 +6,20 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Organise, Reveal, Sealed};
+use stagedoor_domain::access::{Broadcast, Browse, CreateEvent, Look, Organise, Reveal, Sealed};
 use stagedoor_domain::event::{
-    DVR_WINDOW_DEFAULT, DVR_WINDOW_MAX, DVR_WINDOW_MIN, Latency, RECONNECT_WINDOW_DEFAULT, RECONNECT_WINDOW_MAX,
+    DVR_WINDOW_DEFAULT, DVR_WINDOW_MAX, DVR_WINDOW_MIN, Latency, Policy, RECONNECT_WINDOW_DEFAULT, RECONNECT_WINDOW_MAX,
 };
-use stagedoor_domain::id::{EventId, KeyId, StreamId};
+use stagedoor_domain::id::{EventId, KeyId, StreamId, TeamId};
 use utoipa::ToSchema;
 
 use super::Api;
 use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, RtmpUrl, line, room};
+use super::policy::{PolicyChange, PolicySchema};
 use super::problem::{Body, Problem};
 use crate::live::StreamStatus;
 use crate::ports::db::events::{self, Counted};
-use crate::ports::db::stream_keys;
+use crate::ports::db::{DbError, stream_keys};
 
 /// How far behind the broadcaster viewers are.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
@@ -69,6 +70,12 @@ pub(super) struct Event {
     dvr_window_ms: u64,
     /// How long viewers hold while the publisher is away.
     reconnect_window_ms: u64,
+    /// Whose it is; `null` for everybody's who has an account.
+    #[schema(value_type = Option<String>)]
+    team_id: Option<TeamId>,
+    /// Who gets in, how many, and how they are written to.
+    #[schema(value_type = PolicySchema)]
+    policy: Policy,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
@@ -102,6 +109,11 @@ pub(super) struct NewEvent {
     /// 0 to 3 600 000, by default 60 000.
     #[schema(minimum = 0, maximum = 3_600_000, default = 60_000)]
     reconnect_window_ms: Option<u64>,
+    /// One of your teams; without it the event is everybody's who has an account.
+    #[schema(value_type = Option<String>)]
+    team_id: Option<TeamId>,
+    /// Sections that are absent have their defaults.
+    policy: Option<PolicyChange>,
 }
 
 /// What changes; what is absent stays.
@@ -123,11 +135,35 @@ pub(super) struct EventChange {
     /// 0 to 3 600 000. Used from the next broadcast on.
     #[schema(minimum = 0, maximum = 3_600_000)]
     reconnect_window_ms: Option<u64>,
+    /// One of your teams; `null` makes the event everybody's who has an account.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>)]
+    team_id: Option<Option<TeamId>>,
+    /// Each section replaces that section as a whole.
+    policy: Option<PolicyChange>,
 }
 
 /// Tells `null` from absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Time>>, D::Error> {
-    Option::<Time>::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+fn no_team() -> Problem {
+    Problem::field("/team_id", "There is no such team, or it is not yours.")
+}
+
+/// A team that `organiser` may give an event to: their own, or any for those who see every event.
+fn team(organiser: &Organiser, team: TeamId) -> Result<TeamId, Problem> {
+    let who = &organiser.0;
+    if who.role.sees_every_event() || who.teams.contains(&team) { Ok(team) } else { Err(no_team()) }
+}
+
+/// The only thing an event's row belongs to is its team.
+fn unless_the_team_is_gone(error: DbError) -> Problem {
+    match error {
+        DbError::Gone => no_team(),
+        error => error.into(),
+    }
 }
 
 fn dvr_window(ms: u64) -> Result<Duration, Problem> {
@@ -167,6 +203,8 @@ fn shown(api: &Api, base: &str, counted: Counted) -> Event {
         starts_at: event.starts_at,
         dvr_window_ms: millis(event.dvr_window),
         reconnect_window_ms: millis(event.reconnect_window),
+        team_id: event.team,
+        policy: event.policy,
         created_at: event.created_at,
     }
 }
@@ -181,9 +219,10 @@ pub(super) async fn list(
     BaseUrl(base): BaseUrl,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Event>>, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Browse)?;
     let limit = paging.limit()?;
-    let rows = events::list(&api.db, paging.cursor()?, limit + 1).await?;
+    let member = (!organiser.0.role.sees_every_event()).then_some(organiser.0.user);
+    let rows = events::list(&api.db, member, paging.cursor()?, limit + 1).await?;
     Ok(Json(Page::of(rows, limit, |row| row.event.id.to_string(), |row| shown(&api, &base, row))))
 }
 
@@ -197,7 +236,7 @@ pub(super) async fn create(
     BaseUrl(base): BaseUrl,
     Json(new): Json<NewEvent>,
 ) -> Result<(StatusCode, Json<Event>), Problem> {
-    let allowed = organiser.may(&api, Organise)?;
+    let allowed = organiser.may(&api, CreateEvent)?;
     let now = api.clock.now();
     let event = events::Event {
         id: EventId::new(api.random.uuid(now)),
@@ -208,9 +247,11 @@ pub(super) async fn create(
         dvr_window: new.dvr_window_ms.map_or(Ok(DVR_WINDOW_DEFAULT), dvr_window)?,
         reconnect_window: new.reconnect_window_ms.map_or(Ok(RECONNECT_WINDOW_DEFAULT), reconnect_window)?,
         epoch: 0,
+        team: new.team_id.map(|id| team(&organiser, id)).transpose()?,
+        policy: new.policy.map_or_else(|| Ok(Policy::default()), |policy| policy.applied(&Policy::default()))?,
         created_at: now,
     };
-    api.access.create_event(&allowed, organiser.0.actor, &event).await?;
+    api.access.create_event(&allowed, organiser.0.actor, &event).await.map_err(unless_the_team_is_gone)?;
     let counted = Counted { event, invited: 0, redeemed: 0 };
     Ok((StatusCode::CREATED, Json(shown(&api, &base, counted))))
 }
@@ -225,7 +266,7 @@ pub(super) async fn read(
     BaseUrl(base): BaseUrl,
     Path(event): Path<EventId>,
 ) -> Result<Json<Event>, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Look { event })?;
     let counted = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(shown(&api, &base, counted)))
 }
@@ -241,7 +282,7 @@ pub(super) async fn change(
     Path(event): Path<EventId>,
     Json(change): Json<EventChange>,
 ) -> Result<Json<Event>, Problem> {
-    let allowed = organiser.may(&api, Organise)?;
+    let allowed = organiser.may(&api, Organise { event })?;
     let mut counted = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?;
     let row = &mut counted.event;
     if let Some(title) = change.title {
@@ -259,7 +300,13 @@ pub(super) async fn change(
     if let Some(ms) = change.reconnect_window_ms {
         row.reconnect_window = reconnect_window(ms)?;
     }
-    if !api.access.change_event(&allowed, organiser.0.actor, row).await? {
+    if let Some(to) = change.team_id {
+        row.team = to.map(|id| team(&organiser, id)).transpose()?;
+    }
+    if let Some(policy) = change.policy {
+        row.policy = policy.applied(&row.policy)?;
+    }
+    if !api.access.change_event(&allowed, organiser.0.actor, row).await.map_err(unless_the_team_is_gone)? {
         return Err(Problem::not_found());
     }
     Ok(Json(shown(&api, &base, counted)))
@@ -274,9 +321,9 @@ pub(super) async fn delete(
     organiser: Organiser,
     Path(event): Path<EventId>,
 ) -> Result<StatusCode, Problem> {
-    let allowed = organiser.may(&api, Organise)?;
+    let allowed = organiser.may(&api, Organise { event })?;
     let stream = room(&api, event)?.stream;
-    if !api.access.delete_event(&allowed, organiser.0.actor, event).await? {
+    if !api.access.delete_event(&allowed, organiser.0.actor).await? {
         return Err(Problem::not_found());
     }
     api.hub.forget(stream);
@@ -320,13 +367,13 @@ pub(super) async fn ingest(
     RtmpUrl(rtmp): RtmpUrl,
     Path(event): Path<EventId>,
 ) -> Result<Json<Ingest>, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Broadcast { event })?;
     room(&api, event)?;
     let key = stream_keys::current(&api.db, event, api.clock.now()).await?.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "no_key", "This event has no stream key that works. Make a new one.")
     })?;
-    let reveal = organiser.may(&api, Reveal(Sealed::StreamKey(key.id)))?;
-    let text = api.access.reveal_to(&reveal, organiser.0.actor, event, &key.sealed).await?;
+    let reveal = organiser.may(&api, Reveal { event: Some(event), sealed: Sealed::StreamKey(key.id) })?;
+    let text = api.access.reveal_to(&reveal, organiser.0.actor, &key.sealed).await?;
     let server = format!("{rtmp}/live");
     let rtmp = RtmpIngest { url: format!("{server}/{}", text.expose()), server };
     Ok(Json(Ingest { rtmp, stream_key: text.expose().to_owned(), key_id: key.id, expires_at: key.expires_at }))
@@ -396,7 +443,7 @@ pub(super) async fn list_keys(
     Path(event): Path<EventId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<StreamKey>>, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Broadcast { event })?;
     room(&api, event)?;
     let limit = paging.limit()?;
     let rows = stream_keys::list(&api.db, event, paging.cursor()?, limit + 1).await?;
@@ -413,12 +460,12 @@ pub(super) async fn create_key(
     Path(event): Path<EventId>,
     Json(new): Json<NewStreamKey>,
 ) -> Result<(StatusCode, Json<StreamKeyMade>), Problem> {
-    let allowed = organiser.may(&api, Organise)?;
+    let allowed = organiser.may(&api, Broadcast { event })?;
     room(&api, event)?;
     if new.expires_at.is_some_and(|end| end <= api.clock.now()) {
         return Err(Problem::field("/expires_at", "This is in the past."));
     }
-    let (row, text) = api.access.create_key(&allowed, organiser.0.actor, event, new.expires_at).await?;
+    let (row, text) = api.access.create_key(&allowed, organiser.0.actor, new.expires_at).await?;
     Ok((StatusCode::CREATED, Json(StreamKeyMade { row: row.into(), key: text.expose().to_owned() })))
 }
 
@@ -432,9 +479,9 @@ pub(super) async fn revoke_key(
     organiser: Organiser,
     Path((event, key)): Path<(EventId, KeyId)>,
 ) -> Result<StatusCode, Problem> {
-    let allowed = organiser.may(&api, Organise)?;
+    let allowed = organiser.may(&api, Broadcast { event })?;
     let stream = room(&api, event)?.stream;
-    if !api.access.revoke_key(&allowed, organiser.0.actor, event, key).await? {
+    if !api.access.revoke_key(&allowed, organiser.0.actor, key).await? {
         return Err(Problem::not_found());
     }
     api.hub.revoke(stream, key);
@@ -451,7 +498,7 @@ pub(super) async fn end_broadcast(
     Path(event): Path<EventId>,
 ) -> Result<Json<StreamStatus>, Problem> {
     use crate::live::State as S;
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Broadcast { event })?;
     let stream = room(&api, event)?.stream;
     let mut status = api.hub.watch(stream);
     api.hub.end(stream);

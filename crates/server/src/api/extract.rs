@@ -8,7 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
@@ -18,11 +18,14 @@ use stagedoor_domain::id::EventId;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{FieldError, Problem};
-use super::{Api, client};
-use crate::access::{Room, Seat, Who};
+use super::{Api, client, device};
+use crate::access::{Arrival, Room, Seat, Who};
 
 pub(super) const USER_COOKIE: &str = "stagedoor_user";
+pub(super) const QUEUE_COOKIE: &str = "stagedoor_queue";
 pub(super) const VIEWER_COOKIE: &str = "stagedoor_viewer";
+/// By which a browser is known when it comes back from the identity provider.
+pub(super) const PROVIDER_COOKIE: &str = "stagedoor_provider";
 
 /// The value of a cookie, if it was sent exactly once: of two, one was put there by somebody else.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -45,7 +48,7 @@ pub(super) struct Organiser(pub(super) Who);
 impl Organiser {
     /// Asks the law.
     pub(super) fn may<A: Action>(&self, api: &Api, action: A) -> Result<Allowed<A>, Problem> {
-        Ok(self.0.may(action, api.clock.now())?)
+        Ok(api.access.may(&self.0, action)?)
     }
 }
 
@@ -114,6 +117,28 @@ impl FromRequestParts<Api> for Address {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         client::address(parts, &api.config).map(Self).ok_or_else(Problem::internal)
+    }
+}
+
+/// Where somebody signs in: the address that limits count by, and their browser in words.
+pub(super) struct Arriving {
+    address: IpAddr,
+    device: String,
+}
+
+impl Arriving {
+    pub(super) fn arrival(&self) -> Arrival<'_> {
+        Arrival { address: self.address, device: &self.device }
+    }
+}
+
+impl FromRequestParts<Api> for Arriving {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let address = client::address(parts, &api.config).ok_or_else(Problem::internal)?;
+        let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self { address, device: device::describe(agent) })
     }
 }
 

@@ -1,7 +1,5 @@
 //! WebSockets: what organisers see live, and how viewers hear about the broadcast and the end of their access.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -10,19 +8,20 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{EndReason, Organise};
-use stagedoor_domain::id::{EventId, SessionId};
+use stagedoor_domain::access::{EndReason, Look};
+use stagedoor_domain::id::EventId;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::extract::{self, Organiser, Path, room};
-use super::invitations::Viewer;
+use super::board::{self, Board, OrganiserMessage};
+use super::extract::{self, Organiser, Path, Query, room};
 use super::problem::{Body, Problem};
-use crate::access::{Report, Room, Seat, Who};
-use crate::live::{self, StreamStatus};
+use crate::access::{Over, Report, Seat, Who};
+use crate::live;
 
-/// At most one message of a kind in this time.
+/// How often a feed looks after itself.
 const TICK: Duration = Duration::from_secs(1);
 /// A client that does not take a message in this time is gone.
 const SEND_MAX: Duration = Duration::from_secs(10);
@@ -30,8 +29,12 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(20);
 /// … and gives up after this long without one.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Who holds a feed is read again at least this often.
+const REREAD: Duration = Duration::from_secs(30);
 /// A report is a hundred bytes.
 const MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// What a page says fits many times; the library's own 128 KiB would be most of what an open page costs.
+const READ_BUFFER_BYTES: usize = 1024;
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
@@ -43,7 +46,11 @@ fn bounded(upgrade: Upgrade) -> Result<WebSocketUpgrade, Problem> {
             "This is a WebSocket: connect to it as one.",
         )
     })?;
-    Ok(upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX))
+    Ok(upgrade
+        .max_message_size(MESSAGE_BYTES_MAX)
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0))
 }
 
 /// A socket with deadlines.
@@ -105,107 +112,86 @@ impl Socket {
     }
 }
 
-/// What the server tells an organiser.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub(super) enum OrganiserMessage {
-    /// Everything, first.
-    Snapshot {
-        /// What is on air.
-        stream: StreamStatus,
-        /// Everybody with an active session.
-        viewers: Vec<Viewer>,
-        /// People watching right now.
-        watching: u64,
-    },
-    /// The stream has changed.
-    Stream {
-        /// What is on air.
-        stream: StreamStatus,
-    },
-    /// Viewers have come, changed or gone.
-    Viewers {
-        /// New sessions.
-        joined: Vec<Viewer>,
-        /// Sessions of which something changed.
-        changed: Vec<Viewer>,
-        /// Sessions that ended.
-        #[schema(value_type = Vec<String>)]
-        left: Vec<SessionId>,
-        /// People watching right now.
-        watching: u64,
-    },
+/// Where a feed goes on, and what it is to tell.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// The last `seq` that was seen: what came after it is told again when it is still known, otherwise everything.
+    after: Option<u64>,
+    /// `false` for figures only, without who is watching. By default both.
+    rows: Option<bool>,
 }
 
-/// Watch an event live: a WebSocket. First a `snapshot`, then `stream` and `viewers`, each at most once a second.
-#[utoipa::path(get, path = "/api/v1/events/{event}/feed", tag = "people", params(("event" = String, Path)),
+/// Watch an event live: a WebSocket. First a `snapshot`, of which `rows` follow while it says `more`; or `resumed`, when
+/// `after` is still known. Then what changes, at most ten messages a second, each with a `seq` to resume from. Who reads
+/// too slowly is told everything again instead of all that was missed.
+#[utoipa::path(get, path = "/api/v1/events/{event}/feed", tag = "people", params(("event" = String, Path), Wanted),
     security(("organiser_cookie" = []), ("api_token" = [])),
     responses((status = 101, description = "`OrganiserMessage`s follow"), (status = "default", body = Body)))]
 pub(super) async fn organiser(
     State(api): State<Api>,
     organiser: Organiser,
     Path(event): Path<EventId>,
+    Query(wanted): Query<Wanted>,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Look { event })?;
     let room = room(&api, event)?;
     let upgrade = bounded(upgrade)?;
+    let board = api.boards.of(&api, &room);
     Ok(upgrade
         .on_upgrade(move |socket| async move {
             let mut socket = Socket::new(socket);
-            if show(&api, &organiser.0, &room, &mut socket).await.is_ok() {
+            if show(&api, organiser.0, &board, &wanted, &mut socket).await.is_ok() {
                 socket.close().await;
             }
         })
         .into_response())
 }
 
-fn viewers(room: &Room, now: Time) -> HashMap<SessionId, Viewer> {
-    room.seats().iter().map(|seat| (seat.session, Viewer::of(seat, now))).collect()
+/// Somebody who holds a feed, as they are now and not as they were when it began: whoever is signed out, disabled, or has
+/// lost the role or the team that it needs, sees nothing more within a second.
+struct Holder {
+    who: Who,
+    accounts: watch::Receiver<u64>,
+    read: Instant,
 }
 
-fn watching(viewers: &HashMap<SessionId, Viewer>) -> u64 {
-    viewers.values().filter(|viewer| viewer.watching).count() as u64
-}
+impl Holder {
+    fn new(api: &Api, who: Who) -> Self {
+        Self { who, accounts: api.access.accounts(), read: Instant::now() }
+    }
 
-fn sorted(mut viewers: Vec<Viewer>) -> Vec<Viewer> {
-    viewers.sort_unstable_by_key(|viewer| viewer.session);
-    viewers
-}
-
-/// What happened between two looks; `None` for nothing.
-fn difference(before: &HashMap<SessionId, Viewer>, after: &HashMap<SessionId, Viewer>) -> Option<OrganiserMessage> {
-    let (mut joined, mut changed) = (Vec::new(), Vec::new());
-    for (session, viewer) in after {
-        match before.get(session) {
-            None => joined.push(viewer.clone()),
-            Some(old) if old.differs(viewer) => changed.push(viewer.clone()),
-            Some(_) => {}
+    /// Whether they may still look at `event`.
+    async fn may_look(&mut self, api: &Api, event: EventId) -> bool {
+        // Another process may have changed something too, and says so to nobody here.
+        if self.accounts.has_changed().unwrap_or(false) || self.read.elapsed() > REREAD {
+            self.accounts.mark_unchanged();
+            match api.access.reread(&self.who).await {
+                Ok(Some(who)) => (self.who, self.read) = (who, Instant::now()),
+                Ok(None) => return false,
+                // The database is away: what was true a moment ago holds until it answers.
+                Err(_) => {}
+            }
         }
+        api.access.may(&self.who, Look { event }).is_ok()
     }
-    let mut left: Vec<SessionId> = before.keys().filter(|session| !after.contains_key(session)).copied().collect();
-    left.sort_unstable();
-    if joined.is_empty() && changed.is_empty() && left.is_empty() {
-        return None;
-    }
-    Some(OrganiserMessage::Viewers {
-        joined: sorted(joined),
-        changed: sorted(changed),
-        left,
-        watching: watching(after),
-    })
 }
 
-async fn show(api: &Api, who: &Who, room: &Arc<Room>, socket: &mut Socket) -> Result<(), Gone> {
-    let mut status = api.hub.watch(room.stream);
-    let mut known = viewers(room, api.clock.now());
-    let stream = (**status.borrow_and_update()).clone();
-    let snapshot = OrganiserMessage::Snapshot {
-        stream,
-        viewers: sorted(known.values().cloned().collect()),
-        watching: watching(&known),
+async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut Socket) -> Result<(), Gone> {
+    let mut holder = Holder::new(api, who);
+    let rows = wanted.rows.unwrap_or(true);
+    board.count(api).await;
+    board.look(api);
+    let mut told = match wanted.after.filter(|after| board.since(*after).is_some()) {
+        Some(after) => {
+            socket.send(&OrganiserMessage::Resumed { seq: after }).await?;
+            after
+        }
+        None => everything(board, rows, socket).await?,
     };
-    socket.send(&snapshot).await?;
+    let mut look = tokio::time::interval(board::LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -214,24 +200,44 @@ async fn show(api: &Api, who: &Who, room: &Arc<Room>, socket: &mut Socket) -> Re
             // Whatever an organiser's page says is only a sign of life.
             text = socket.text() => drop(text?),
             _ = tick.tick() => {
-                let now = api.clock.now();
                 // Signed-in time runs out here as well, and a deleted event has nothing to show.
-                if who.may(Organise, now).is_err() || api.access.room(room.event).is_none() {
+                let event = board.event();
+                if !holder.may_look(api, event).await || api.access.room(event).is_none() {
                     return Ok(());
                 }
                 socket.keep_alive().await?;
-                if status.has_changed().unwrap_or(false) {
-                    let stream = (**status.borrow_and_update()).clone();
-                    socket.send(&OrganiserMessage::Stream { stream }).await?;
-                }
-                let present = viewers(room, now);
-                if let Some(message) = difference(&known, &present) {
-                    socket.send(&message).await?;
-                    known = present;
+                board.count(api).await;
+            }
+            _ = look.tick() => {
+                board.look(api);
+                match board.since(told) {
+                    Some(entries) => {
+                        for entry in entries {
+                            if rows || !entry.rows {
+                                socket.send_raw(Message::Text(entry.text)).await?;
+                            }
+                            told = entry.seq;
+                        }
+                    }
+                    // It did not keep up: what it missed is not kept for it.
+                    None => {
+                        metrics::counter!("feed_resynchronised_total").increment(1);
+                        told = everything(board, rows, socket).await?;
+                    }
                 }
             }
         }
     }
+}
+
+/// Tells everything, some hundred rows at a time, and says from where it goes on.
+async fn everything(board: &Board, rows: bool, socket: &mut Socket) -> Result<u64, Gone> {
+    let snapshot = board.snapshot();
+    let seq = snapshot.seq;
+    for message in snapshot.messages(rows) {
+        socket.send(&message).await?;
+    }
+    Ok(seq)
 }
 
 /// What the server tells a viewer.
@@ -250,15 +256,26 @@ pub(super) enum ViewerMessage {
     Bye {
         /// Why.
         reason: Bye,
+        /// What the organiser says about it: plain text.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
     },
 }
 
 /// Why a feed ends.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Bye {
-    /// An organiser ended it.
+    /// The invitation was withdrawn.
     Revoked,
+    /// An organiser sent the viewer out; the code still works.
+    Kicked,
+    /// An organiser sent the viewer out for good.
+    Blocked,
+    /// The invitation got another code.
+    CodeChanged,
+    /// The viewer goes on watching on another device.
+    TakenOver,
     /// The viewer left, or the event is gone.
     Ended,
     /// Its time was up.
@@ -273,6 +290,10 @@ impl From<EndReason> for Bye {
     fn from(reason: EndReason) -> Self {
         match reason {
             EndReason::Revoked => Self::Revoked,
+            EndReason::Kicked => Self::Kicked,
+            EndReason::Blocked => Self::Blocked,
+            EndReason::CodeChanged => Self::CodeChanged,
+            EndReason::TakenOver => Self::TakenOver,
             EndReason::Replaced => Self::Replaced,
             EndReason::Expired => Self::Expired,
             EndReason::Left | EndReason::Ended => Self::Ended,
@@ -315,15 +336,25 @@ pub(super) async fn viewer(
     Ok(upgrade
         .on_upgrade(move |socket| async move {
             let mut socket = Socket::new(socket);
-            if let Ok(reason) = accompany(&api, &viewer.0, &mut socket).await {
-                let _ = socket.send(&ViewerMessage::Bye { reason }).await;
+            if let Ok(bye) = accompany(&api, &viewer.0, &mut socket).await {
+                let _ = socket.send(&bye).await;
                 socket.close().await;
             }
         })
         .into_response())
 }
 
-async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Bye, Gone> {
+fn stopping() -> ViewerMessage {
+    ViewerMessage::Bye { reason: Bye::Stopping, message: None }
+}
+
+impl From<Over> for ViewerMessage {
+    fn from(over: Over) -> Self {
+        Self::Bye { reason: over.reason.into(), message: over.words.map(|words| words.to_string()) }
+    }
+}
+
+async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<ViewerMessage, Gone> {
     let mut status = api.hub.watch(seat.stream);
     let mut told = None;
     let mut tick = tokio::time::interval(TICK);
@@ -338,9 +369,9 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Bye, G
             socket.send(&ViewerMessage::State { state, since }).await?;
         }
         tokio::select! {
-            reason = seat.ended() => return Ok(reason.into()),
-            () = api.stop.cancelled() => return Ok(Bye::Stopping),
-            changed = status.changed() => if changed.is_err() { return Ok(Bye::Stopping) },
+            over = seat.ended() => return Ok(over.into()),
+            () = api.stop.cancelled() => return Ok(stopping()),
+            changed = status.changed() => if changed.is_err() { return Ok(stopping()) },
             text = socket.text() => {
                 if let Some(report) = understood(&text?) {
                     seat.reported(report, api.clock.now());
@@ -366,6 +397,7 @@ fn understood(text: &str) -> Option<Report> {
         height: number(report.height, 16_384.0),
         latency_ms: number(report.latency_ms, 86_400_000.0),
         stalls: number(report.stalls, 1_000_000.0),
+        visible: report.visible,
     })
 }
 
@@ -375,8 +407,13 @@ mod tests {
 
     #[test]
     fn a_report_is_believed_as_far_as_it_makes_sense() {
-        let report = understood(r#"{"type":"report","latency_ms":1830.4,"height":720,"stalls":-1,"position_ms":null}"#);
-        assert_eq!(report, Some(Report { height: Some(720), latency_ms: Some(1_830), stalls: None }));
+        let report = understood(
+            r#"{"type":"report","latency_ms":1830.4,"height":720,"stalls":-1,"position_ms":null,"visible":true}"#,
+        );
+        assert_eq!(
+            report,
+            Some(Report { height: Some(720), latency_ms: Some(1_830), stalls: None, visible: Some(true) })
+        );
         for nonsense in ["", "[]", "{}", r#"{"type":"x"}"#, r#"{"type":"report","height":"720"}"#, "\u{0}"] {
             assert_eq!(understood(nonsense), None, "{nonsense}");
         }

@@ -6,15 +6,21 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{InvitationState, Organise, Reveal, Sealed};
+use stagedoor_domain::access::{InvitationState, Look, Moderate, Organise, Reveal, Sealed};
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, line, room};
 use super::problem::{Body, Problem};
-use crate::access::Seat;
+use crate::access::{NewInvitee, Report, Seat};
+use crate::people;
 use crate::ports::db::invitations;
+
+/// Tags put on at once at most.
+const TAGS_MAX: usize = 20;
+/// Letters of a tag at most: it fits on a label.
+const TAG_CHARS_MAX: usize = 50;
 
 /// Somebody with an active session.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -44,11 +50,17 @@ pub(super) struct Viewer {
     latency_ms: Option<u32>,
     /// How often the picture stopped, as the page says.
     stalls: Option<u32>,
+    /// Whether the page is in the foreground, as it says.
+    visible: Option<bool>,
 }
 
 impl Viewer {
     pub(super) fn of(seat: &Seat, now: Time) -> Self {
-        let report = seat.report();
+        Self::with(seat, seat.is_watching(now), seat.report())
+    }
+
+    /// A seat as somebody found it.
+    pub(super) fn with(seat: &Seat, watching: bool, report: Report) -> Self {
         Self {
             session: seat.session,
             invitation: seat.invitation,
@@ -56,30 +68,54 @@ impl Viewer {
             joined_at: seat.created_at,
             last_seen_at: seat.last_seen(),
             device: seat.device.clone(),
-            watching: seat.is_watching(now),
+            watching,
             height: report.height,
             latency_ms: report.latency_ms,
             stalls: report.stalls,
+            visible: report.visible,
         }
-    }
-
-    /// Whether anything but the time of the last request differs.
-    pub(super) fn differs(&self, other: &Self) -> bool {
-        Self { last_seen_at: other.last_seen_at, ..self.clone() } != *other
     }
 }
 
-/// Where an invitation stands.
-#[derive(Clone, Copy, Serialize, ToSchema)]
+/// Where an invitation stands. It is about the present code: a new code begins at `created` again.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = InvitationState)]
 pub(super) enum StateName {
-    /// Its code was never used.
+    /// Nobody was told yet.
     Created,
+    /// A message with the code waits for its turn.
+    Queued,
+    /// The message was handed over.
+    Sent,
+    /// The message arrived.
+    Delivered,
+    /// The message could not be delivered.
+    Failed,
+    /// The link in it was opened.
+    Opened,
     /// Its code was used at least once.
     Redeemed,
     /// Withdrawn for good.
     Revoked,
+    /// Its time was up.
+    Expired,
+}
+
+impl From<InvitationState> for StateName {
+    fn from(state: InvitationState) -> Self {
+        match state {
+            InvitationState::Created => Self::Created,
+            InvitationState::Queued => Self::Queued,
+            InvitationState::Sent => Self::Sent,
+            InvitationState::Delivered => Self::Delivered,
+            InvitationState::Failed => Self::Failed,
+            InvitationState::Opened => Self::Opened,
+            InvitationState::Redeemed => Self::Redeemed,
+            InvitationState::Revoked => Self::Revoked,
+            InvitationState::Expired => Self::Expired,
+        }
+    }
 }
 
 /// An invitee.
@@ -103,11 +139,7 @@ pub(super) struct Invitation {
 
 fn shown(row: invitations::Invitation, session: Option<Viewer>) -> Invitation {
     Invitation {
-        state: match row.state() {
-            InvitationState::Created => StateName::Created,
-            InvitationState::Redeemed => StateName::Redeemed,
-            InvitationState::Revoked => StateName::Revoked,
-        },
+        state: row.state.into(),
         id: row.id,
         name: row.name,
         created_at: row.created_at,
@@ -151,6 +183,36 @@ pub(super) struct NewInvitation {
     name: String,
 }
 
+/// A language tag as somebody wrote it.
+pub(super) fn language(pointer: &str, text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    people::language_tag(text).ok_or_else(|| Problem::field(pointer, "This is no language tag, like en or pt-BR."))
+}
+
+/// Tags as somebody wrote them: each a line of 1 to 50 characters, at most 20.
+pub(super) fn tags(pointer: &str, tags: &[String]) -> Result<Vec<String>, Problem> {
+    if tags.len() > TAGS_MAX {
+        return Err(Problem::field(pointer, "There are at most 20 tags."));
+    }
+    let tags = tags.iter().enumerate().map(|(at, tag)| self::tag(&format!("{pointer}/{at}"), tag));
+    let mut tags = tags.collect::<Result<Vec<_>, _>>()?;
+    tags.sort();
+    tags.dedup();
+    Ok(tags)
+}
+
+/// One tag.
+fn tag(pointer: &str, text: &str) -> Result<String, Problem> {
+    let tag = line(pointer, text)?;
+    if tag.chars().count() > TAG_CHARS_MAX {
+        return Err(Problem::field(pointer, "A tag has at most 50 characters."));
+    }
+    Ok(tag)
+}
+
 /// Whom to look for.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -175,7 +237,7 @@ pub(super) async fn list(
     Path(event): Path<EventId>,
     Query(search): Query<Search>,
 ) -> Result<Json<Page<Invitation>>, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Look { event })?;
     let room = room(&api, event)?;
     let Search { search, limit, cursor } = search;
     let paging = Paging { limit, cursor };
@@ -209,10 +271,10 @@ pub(super) async fn create(
     Path(event): Path<EventId>,
     Json(new): Json<NewInvitation>,
 ) -> Result<(StatusCode, Json<InvitationMade>), Problem> {
-    let allowed = organiser.may(&api, Organise)?;
+    let allowed = organiser.may(&api, Organise { event })?;
     room(&api, event)?;
     let name = line("/name", &new.name)?;
-    let made = api.access.invite(&allowed, organiser.0.actor, event, &name).await?;
+    let made = api.access.invite(&allowed, organiser.0.actor, &NewInvitee::named(&name)).await?;
     let code = Code::new(&base, event, made.code.to_string());
     Ok((StatusCode::CREATED, Json(InvitationMade { invitation: shown(made.invitation, None), code })))
 }
@@ -227,8 +289,8 @@ pub(super) async fn revoke(
     organiser: Organiser,
     Path((event, invitation)): Path<(EventId, InvitationId)>,
 ) -> Result<StatusCode, Problem> {
-    let allowed = organiser.may(&api, Organise)?;
-    match api.access.withdraw(&allowed, organiser.0.actor, event, invitation).await? {
+    let allowed = organiser.may(&api, Organise { event })?;
+    match api.access.withdraw(&allowed, organiser.0.actor, invitation).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::not_found()),
     }
@@ -245,9 +307,9 @@ pub(super) async fn code(
     BaseUrl(base): BaseUrl,
     Path((event, invitation)): Path<(EventId, InvitationId)>,
 ) -> Result<Json<Code>, Problem> {
-    let reveal = organiser.may(&api, Reveal(Sealed::Code(invitation)))?;
+    let reveal = organiser.may(&api, Reveal { event: Some(event), sealed: Sealed::Code(invitation) })?;
     let row = invitations::get(&api.db, event, invitation).await?.ok_or_else(Problem::not_found)?;
-    let code = api.access.reveal_to(&reveal, organiser.0.actor, event, &row.sealed).await?;
+    let code = api.access.reveal_to(&reveal, organiser.0.actor, &row.sealed).await?;
     Ok(Json(Code::new(&base, event, code.expose().to_owned())))
 }
 
@@ -261,7 +323,7 @@ pub(super) async fn viewers(
     Path(event): Path<EventId>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Viewer>>, Problem> {
-    let _allowed = organiser.may(&api, Organise)?;
+    let _allowed = organiser.may(&api, Look { event })?;
     let room = room(&api, event)?;
     let (limit, cursor) = (paging.limit()?, paging.cursor::<SessionId>()?);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
@@ -285,8 +347,8 @@ pub(super) async fn kick(
     organiser: Organiser,
     Path((event, session)): Path<(EventId, SessionId)>,
 ) -> Result<StatusCode, Problem> {
-    let allowed = organiser.may(&api, Organise)?;
-    match api.access.kick(&allowed, organiser.0.actor, event, session).await? {
+    let allowed = organiser.may(&api, Moderate { event })?;
+    match api.access.kick(&allowed, organiser.0.actor, session).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Problem::not_found()),
     }

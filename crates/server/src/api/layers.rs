@@ -7,17 +7,25 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, ORIGIN, UPGRADE};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, ORIGIN, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 
-use super::extract::{USER_COOKIE, VIEWER_COOKIE, cookie};
 use super::problem::Problem;
 use super::{Api, client};
 
 /// How long an answer may take, the arrival of the body included: longer than any query, and what a request head is
 /// given too, so that a client that dawdles holds nothing for longer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// How long a list of invitees may take to arrive: a gibibyte over a slow line.
+const UPLOAD_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// How long this request may take: everything is quick but a list that is carried in or out.
+fn patience(request: &Request) -> Duration {
+    let upload = request.method() == Method::POST && request.uri().path().ends_with("/imports");
+    if upload { UPLOAD_MAX } else { ANSWER_MAX }
+}
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -26,8 +34,9 @@ pub(super) async fn outermost(State(api): State<Api>, request: Request, next: Ne
     let id = format!("req_{}", api.random.uuid(api.clock.now()).simple());
     // The path may hold an id, which is fine; the query is not logged.
     let span = tracing::info_span!("http", id, method = %request.method(), path = request.uri().path());
+    let patience = patience(&request);
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answer = tokio::time::timeout(ANSWER_MAX, answer).instrument(span.clone()).await;
+    let answer = tokio::time::timeout(patience, answer).instrument(span.clone()).await;
     let mut response = match answer {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
@@ -86,7 +95,7 @@ pub(super) async fn same_origin(State(api): State<Api>, request: Request, next: 
         || headers.get(CONNECTION).is_some_and(|value| value.as_bytes().to_ascii_lowercase().ends_with(b"upgrade"));
     let guarded = !safe || socket;
     if guarded && !headers.contains_key(AUTHORIZATION) {
-        let cookies = [USER_COOKIE, VIEWER_COOKIE].iter().any(|name| cookie(headers, name).is_some());
+        let cookies = carries_ours(headers);
         let ours = match headers.get(ORIGIN) {
             None => !cookies,
             Some(origin) => origin.to_str().is_ok_and(|origin| is_ours(origin, &parts, &api)),
@@ -97,6 +106,12 @@ pub(super) async fn same_origin(State(api): State<Api>, request: Request, next: 
         }
     }
     next.run(Request::from_parts(parts, body)).await
+}
+
+/// Whether a cookie of ours was sent, in whatever number: all their names begin alike.
+fn carries_ours(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(';')).any(|pair| pair.trim_start().starts_with("stagedoor_"))
 }
 
 /// Only the host is compared with `Host`: a proxy in front may speak TLS where we do not.

@@ -8,17 +8,31 @@
 //! `routes.txt`; those without are in `open_routes.txt`.
 
 mod account;
+mod accounts;
+mod board;
 mod client;
+mod concurrency;
 mod device;
 mod events;
 mod extract;
+mod factors;
 mod feed;
 mod health;
+mod hooks;
+mod imports;
+mod incidents;
 mod invitations;
 mod layers;
+mod log;
+mod login;
+mod messages;
 mod pages;
+mod places;
+mod policy;
+mod preview;
 mod problem;
 mod viewer;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -32,11 +46,18 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use board::Boards;
+
 use crate::access::Access;
 use crate::config::Config;
+use crate::facts::seal::Sealer;
 use crate::live::Hub;
+use crate::people::People;
+use crate::ports::World;
+use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
 use crate::ports::db::Db;
+use crate::ports::fetch::Fetch;
 use crate::ports::random::Random;
 use crate::telemetry::Metrics;
 
@@ -53,16 +74,33 @@ pub struct Parts {
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// Hints that something changed.
+    pub bus: Bus,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// Lists of invitees.
+    pub people: Arc<People>,
     /// What is live.
     pub hub: Arc<Hub>,
+    /// What organisers see of each room.
+    pub boards: Boards,
     /// What `/metrics` shows.
     pub metrics: Metrics,
+    /// Seals the log.
+    pub sealer: Arc<Sealer>,
+    /// Knows which addresses may be used.
+    pub fetch: Fetch,
     /// The port that encoders connect to, as it really is.
     pub rtmp_port: u16,
     /// Cancelled when the server stops: feeds say goodbye, `/readyz` says no.
     pub stop: CancellationToken,
+}
+
+impl Parts {
+    fn world(&self) -> World {
+        let Self { db, clock, random, bus, .. } = self;
+        World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() }
+    }
 }
 
 /// What handlers share.
@@ -78,12 +116,16 @@ pub(crate) type Api = Arc<Parts>;
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
     modifiers(&Security),
-    components(schemas(problem::Body, feed::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport)),
+    components(schemas(problem::Body, board::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport)),
     tags(
-        (name = "account", description = "Signing in, API tokens"),
+        (name = "account", description = "Signing in, one's own account, API tokens"),
+        (name = "accounts", description = "People and teams"),
         (name = "events", description = "Events, their stream and their stream keys"),
         (name = "people", description = "Who is invited, and who is watching"),
+        (name = "messages", description = "What is said to invitees, by text message and letter"),
         (name = "viewer", description = "What an invitee's browser does"),
+        (name = "log", description = "What happened, and what is odd"),
+        (name = "webhooks", description = "Where facts are delivered to"),
         (name = "operation", description = "For whoever runs the server"),
     )
 )]
@@ -104,9 +146,35 @@ impl Modify for Security {
 
 fn documented() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(account::login))
+        .routes(routes!(login::ways, login::login))
+        .routes(routes!(login::second_factor))
+        .routes(routes!(login::choose_password))
+        .routes(routes!(login::ask_passkey))
+        .routes(routes!(login::by_passkey))
+        .routes(routes!(login::depart))
+        .routes(routes!(login::come_back))
         .routes(routes!(account::logout))
-        .routes(routes!(account::me))
+        .routes(routes!(account::me, account::change_me))
+        .routes(routes!(login::confirm))
+        .routes(routes!(login::ask_my_passkey))
+        .routes(routes!(account::list_browsers, account::sign_out_elsewhere))
+        .routes(routes!(account::sign_out_browser))
+        .routes(routes!(factors::mine))
+        .routes(routes!(factors::change_password))
+        .routes(routes!(factors::enrol_totp, factors::remove_totp))
+        .routes(routes!(factors::confirm_totp))
+        .routes(routes!(factors::new_recovery))
+        .routes(routes!(factors::begin_passkey))
+        .routes(routes!(factors::add_passkey))
+        .routes(routes!(factors::remove_passkey))
+        .routes(routes!(factors::link_provider, factors::unlink_provider))
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::read, accounts::change, accounts::delete))
+        .routes(routes!(accounts::one_time_password))
+        .routes(routes!(accounts::forget_factors))
+        .routes(routes!(accounts::list_teams, accounts::create_team))
+        .routes(routes!(accounts::rename_team, accounts::delete_team))
+        .routes(routes!(accounts::join_team, accounts::leave_team))
         .routes(routes!(account::list_tokens, account::create_token))
         .routes(routes!(account::revoke_token))
         .routes(routes!(events::list, events::create))
@@ -118,13 +186,48 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(invitations::list, invitations::create))
         .routes(routes!(invitations::revoke))
         .routes(routes!(invitations::code))
+        .routes(routes!(imports::list, imports::upload))
+        .routes(routes!(imports::read, imports::cancel))
+        .routes(routes!(imports::start))
+        .routes(routes!(imports::errors))
         .routes(routes!(invitations::viewers))
         .routes(routes!(invitations::kick))
+        .routes(routes!(messages::list_templates))
+        .routes(routes!(messages::put_template, messages::delete_template))
+        .routes(routes!(messages::preview))
+        .routes(routes!(messages::test))
+        .routes(routes!(messages::direct))
+        .routes(routes!(messages::list_sends, messages::create_send))
+        .routes(routes!(messages::read_send))
+        .routes(routes!(messages::pause_send))
+        .routes(routes!(messages::resume_send))
+        .routes(routes!(messages::cancel_send))
+        .routes(routes!(messages::list_messages))
+        .routes(routes!(messages::retry_message))
+        .routes(routes!(messages::messaging))
+        .routes(routes!(hooks::twilio_status))
+        .routes(routes!(hooks::twilio_inbound))
         .routes(routes!(feed::organiser))
+        .routes(routes!(concurrency::history))
+        .routes(routes!(preview::hold))
         .routes(routes!(viewer::door))
         .routes(routes!(viewer::redeem))
         .routes(routes!(viewer::current, viewer::leave))
+        .routes(routes!(viewer::queue, viewer::leave_queue))
         .routes(routes!(feed::viewer))
+        .routes(routes!(places::read))
+        .routes(routes!(log::list))
+        .routes(routes!(log::key))
+        .routes(routes!(log::export))
+        .routes(routes!(incidents::of_event))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::acknowledge))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
+        .routes(routes!(webhooks::test))
+        .routes(routes!(webhooks::list_deliveries))
+        .routes(routes!(webhooks::replay))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
@@ -151,6 +254,9 @@ pub fn router(parts: Parts) -> Router {
         .route("/", get(pages::admin))
         .route("/sign-in", get(pages::admin))
         .route("/settings", get(pages::admin))
+        .route("/settings/{*rest}", get(pages::admin))
+        .route("/log", get(pages::admin))
+        .route("/webhooks", get(pages::admin))
         .route("/events/{*rest}", get(pages::admin))
         .route("/e/{event}", get(pages::viewer))
         .route("/assets/{*path}", get(pages::asset))

@@ -51,6 +51,13 @@ pub(super) struct Body {
     /// With `proof_required`: how many leading zero bits SHA-256 of `challenge:nonce` must have.
     #[serde(skip_serializing_if = "Option::is_none")]
     bits: Option<u32>,
+    /// With `second_factor_required` and `new_password_required`: stands for the password that was right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ticket: Option<String>,
+    /// With `second_factor_required`: which they have, of `totp`, `passkey` and `recovery`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    methods: Vec<&'static str>,
 }
 
 /// What is wrong with one field.
@@ -73,6 +80,8 @@ impl Problem {
             errors: Vec::new(),
             challenge: None,
             bits: None,
+            ticket: None,
+            methods: Vec::new(),
         };
         Self { status, retry_after: None, body: Box::new(body) }
     }
@@ -110,6 +119,12 @@ impl Problem {
 
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    pub(super) fn ticket(mut self, ticket: &str, methods: Vec<&'static str>) -> Self {
+        self.body.ticket = Some(ticket.to_owned());
+        self.body.methods = methods;
         self
     }
 
@@ -157,7 +172,22 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Unknown | Denied::Expired | Denied::Ended | Denied::OldEpoch => Self::signed_out(),
-            Denied::WrongCredential | Denied::OtherStream | Denied::CodeInUse => {
+            Denied::OutOfReach => Self::not_found(),
+            Denied::StepUp => {
+                let detail = "You signed in a while ago. Show again that it is you.";
+                Self::new(StatusCode::FORBIDDEN, "confirm_sign_in", detail)
+            }
+            Denied::RoleTooLow => {
+                let detail = "Your role, or the scopes of your token, do not allow this. Ask an administrator.";
+                Self::new(StatusCode::FORBIDDEN, "role_too_low", detail)
+            }
+            Denied::WrongCredential
+            | Denied::OtherStream
+            | Denied::CountryRefused
+            | Denied::NetworkRefused
+            | Denied::CodeInUse
+            | Denied::Blocked
+            | Denied::UsedUp => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", "This is not allowed with what you signed in with.")
             }
         }

@@ -6,16 +6,18 @@ use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
+use stagedoor_domain::access::admission::{KEPT, Wait};
 use stagedoor_domain::id::{EventId, SessionId};
 use utoipa::ToSchema;
 
 use super::account::set_cookie;
-use super::extract::{self, Address, BaseUrl, Json, Path, VIEWER_COOKIE, room};
+use super::extract::{self, Address, BaseUrl, Json, Path, QUEUE_COOKIE, VIEWER_COOKIE, room};
 use super::problem::{Body, Problem};
 use super::{Api, device};
-use crate::access::{PROOF_BITS, Proof, RedeemAttempt, RedeemRefused, Seat};
+use crate::access::{
+    ApproachRefused, InLine, NotQueued, PROOF_BITS, Proof, Queued, RedeemAttempt, RedeemRefused, Seat,
+};
 use crate::live;
-use crate::ports::db::events;
 
 /// What anybody may know about an event.
 #[derive(Serialize, ToSchema)]
@@ -30,16 +32,27 @@ pub(super) struct Door {
     starts_at: Option<Time>,
     /// Whether it is on air.
     state: live::State,
+    /// Why a code would not be looked at from where you are: `country_refused` or `network_refused`.
+    refusal: Option<&'static str>,
 }
 
 /// The door of an event, before a code was entered.
 #[utoipa::path(get, path = "/api/v1/events/{event}/door", tag = "viewer", params(("event" = String, Path)),
     security(()), responses((status = 200, body = Door), (status = 404, body = Body), (status = "default", body = Body)))]
-pub(super) async fn door(State(api): State<Api>, Path(event): Path<EventId>) -> Result<Json<Door>, Problem> {
-    room(&api, event)?;
-    let row = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?.event;
-    let state = api.hub.status(row.stream).state;
-    Ok(Json(Door { event, title: row.title, starts_at: row.starts_at, state }))
+pub(super) async fn door(
+    State(api): State<Api>,
+    Address(address): Address,
+    Path(event): Path<EventId>,
+) -> Result<Json<Door>, Problem> {
+    let refusal = match api.access.approach(event, address) {
+        Ok(_) => None,
+        Err(ApproachRefused::NoEvent) => return Err(Problem::not_found()),
+        Err(ApproachRefused::Country) => Some("country_refused"),
+        Err(ApproachRefused::Network) => Some("network_refused"),
+    };
+    let room = room(&api, event)?;
+    let state = api.hub.status(room.stream).state;
+    Ok(Json(Door { event, title: room.title().to_string(), starts_at: room.starts_at(), state, refusal }))
 }
 
 /// A code, and the solved challenge if one was asked for.
@@ -86,15 +99,16 @@ pub(super) struct Playback {
     hls: String,
 }
 
-async fn session(api: &Api, base: &str, seat: &Seat) -> Result<ViewerSession, Problem> {
-    let row = events::get(&api.db, seat.event).await?.ok_or_else(Problem::not_found)?.event;
+/// Asks memory only: ten thousand people come in at once, and those who are in reload while the database is away.
+fn session(api: &Api, base: &str, seat: &Seat) -> Result<ViewerSession, Problem> {
+    let room = room(api, seat.event)?;
     let token = api.access.playback_token(seat);
     Ok(ViewerSession {
         id: seat.session,
         event: seat.event,
-        title: row.title,
+        title: room.title().to_string(),
         name: seat.name.clone(),
-        starts_at: row.starts_at,
+        starts_at: room.starts_at(),
         state: api.hub.status(seat.stream).state,
         expires_at: seat.expires_at,
         playback: Playback { hls: format!("{base}/live/{token}/{}/index.m3u8", seat.stream) },
@@ -110,10 +124,13 @@ fn cookie_path(event: EventId) -> String {
 #[utoipa::path(post, path = "/api/v1/events/{event}/sessions", tag = "viewer", params(("event" = String, Path)),
     security(()), request_body = Redeem,
     responses((status = 201, body = ViewerSession),
-        (status = 403, body = Body, description = "`code_invalid`"),
+        (status = 202, body = Waiting, description = "The code is right, and you wait"),
+        (status = 403, body = Body, description = "`code_invalid`, or `blocked` by the organiser; \
+            `country_refused` or `network_refused`, whatever the code"),
         (status = 404, body = Body, description = "No such event"),
         (status = 409, body = Body, description = "`code_in_use`: somebody else is watching with this code"),
-        (status = 410, body = Body, description = "`access_ended`: the invitation was withdrawn"),
+        (status = 410, body = Body,
+            description = "`access_ended`: the invitation was withdrawn; `invitation_expired`; `used_up`"),
         (status = 429, body = Body,
             description = "`too_many_attempts` with `Retry-After`, or `proof_required` with `challenge` and `bits`: find a \
                 number whose SHA-256 of `challenge:number` begins with that many zero bits, and send both as `proof`"),
@@ -132,20 +149,29 @@ pub(super) async fn redeem(
         code: &body.code,
         address,
         cookie: extract::cookie(&headers, VIEWER_COOKIE),
+        ticket: extract::cookie(&headers, QUEUE_COOKIE),
         device: &device::describe(agent),
         proof: body.proof.as_ref(),
     };
-    let redeemed = api.access.redeem(attempt).await.map_err(refused)?;
+    let redeemed = match api.access.redeem(attempt).await {
+        Ok(redeemed) => redeemed,
+        Err(RedeemRefused::Queued(queued)) => return Ok(in_line(event, &base, &queued)),
+        Err(other) => return Err(refused(other)),
+    };
     let seat = &redeemed.seat;
     let age = seat.expires_at.since(api.clock.now()).as_secs();
     let cookie = set_cookie(VIEWER_COOKIE, redeemed.cookie.expose(), &cookie_path(event), age, &base);
-    let session = session(&api, &base, seat).await?;
+    let session = session(&api, &base, seat)?;
     Ok((StatusCode::CREATED, [(SET_COOKIE, cookie)], Json(session)).into_response())
 }
 
 fn refused(refused: RedeemRefused) -> Problem {
     match refused {
         RedeemRefused::NoEvent => Problem::not_found(),
+        RedeemRefused::Approach(refused) => kept_out(refused),
+        // Answered before it comes to this: it is no problem.
+        RedeemRefused::Queued(_) => Problem::internal(),
+        RedeemRefused::QueueFull => queue_full(),
         RedeemRefused::CodeInvalid => Problem::new(
             StatusCode::FORBIDDEN,
             "code_invalid",
@@ -158,6 +184,15 @@ fn refused(refused: RedeemRefused) -> Problem {
         ),
         RedeemRefused::AccessEnded => {
             Problem::new(StatusCode::GONE, "access_ended", "This invitation was withdrawn by the organiser.")
+        }
+        RedeemRefused::Expired => {
+            Problem::new(StatusCode::GONE, "invitation_expired", "This invitation has ended. Ask for a new code.")
+        }
+        RedeemRefused::Blocked => {
+            Problem::new(StatusCode::FORBIDDEN, "blocked", "The organiser has closed this invitation for now.")
+        }
+        RedeemRefused::UsedUp => {
+            Problem::new(StatusCode::GONE, "used_up", "This code was used as often as it may be. Ask for a new one.")
         }
         RedeemRefused::TooMany { retry_after } => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -175,18 +210,154 @@ fn refused(refused: RedeemRefused) -> Problem {
     }
 }
 
+/// What somebody waits for whose code is right.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Waiting {
+    /// `queue`: the house is full, or many come at once. Ask `GET …/queue/current` now and then; when it says
+    /// `admitted`, send the code again.
+    waiting: &'static str,
+    queue: QueuePlace,
+}
+
+/// A place in line.
+#[derive(Serialize, ToSchema)]
+pub(super) struct QueuePlace {
+    /// 1 for whoever is next.
+    position: u32,
+    /// People in front who are waiting at this moment.
+    ahead: u32,
+    /// How long it takes at the present pace; `null` when nobody can tell, because nobody left lately.
+    eta_ms: Option<u64>,
+    /// When to ask again. A place is kept for five minutes for whoever does not ask.
+    poll_ms: u64,
+}
+
+/// Where you stand: in line, or called.
+#[derive(Serialize, ToSchema)]
+pub(super) struct QueueStanding {
+    /// A seat waits for you for half a minute: send the code again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    admitted: bool,
+    /// `queue` while you wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<&'static str>,
+    /// Your place while you wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueuePlace>,
+}
+
+impl From<Wait> for QueuePlace {
+    fn from(wait: Wait) -> Self {
+        let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            position: wait.ahead.saturating_add(1),
+            ahead: wait.ahead,
+            eta_ms: wait.eta.map(millis),
+            poll_ms: millis(wait.poll),
+        }
+    }
+}
+
+/// The cookie that brings somebody back to their place: renewed with every answer, void after five minutes of silence.
+fn queue_cookie(event: EventId, base: &str, ticket: &str) -> String {
+    let age = if ticket.is_empty() { 0 } else { KEPT.as_secs() };
+    set_cookie(QUEUE_COOKIE, ticket, &cookie_path(event), age, base)
+}
+
+fn in_line(event: EventId, base: &str, queued: &Queued) -> Response {
+    let cookie = queue_cookie(event, base, queued.ticket.expose());
+    let waiting = Waiting { waiting: "queue", queue: queued.wait.into() };
+    (StatusCode::ACCEPTED, [(SET_COOKIE, cookie)], Json(waiting)).into_response()
+}
+
+fn queue_full() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "queue_full",
+        "So many people are at the door that there is no place in line. Try again in half a minute.",
+    )
+    .retry_after(std::time::Duration::from_secs(30))
+}
+
+/// Where I stand in line. Asking keeps the place.
+#[utoipa::path(get, path = "/api/v1/events/{event}/queue/current", tag = "viewer", operation_id = "queue_standing",
+    params(("event" = String, Path)), security(()),
+    responses((status = 200, body = QueueStanding),
+        (status = 404, body = Body, description = "`no_place`: send the code to get one"),
+        (status = 403, body = Body, description = "`country_refused` or `network_refused`"),
+        (status = "default", body = Body)))]
+pub(super) async fn queue(
+    State(api): State<Api>,
+    Address(address): Address,
+    BaseUrl(base): BaseUrl,
+    Path(event): Path<EventId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let _approached = api.access.approach(event, address).map_err(kept_out)?;
+    let no_place = || Problem::new(StatusCode::NOT_FOUND, "no_place", "You do not stand in line here.");
+    let ticket = extract::cookie(&headers, QUEUE_COOKIE).ok_or_else(no_place)?;
+    match api.access.queue(event, ticket) {
+        Ok(InLine::Admitted) => Ok(Json(QueueStanding { admitted: true, waiting: None, queue: None }).into_response()),
+        Ok(InLine::Queued(queued)) => {
+            let cookie = queue_cookie(event, &base, queued.ticket.expose());
+            let standing = QueueStanding { admitted: false, waiting: Some("queue"), queue: Some(queued.wait.into()) };
+            Ok(([(SET_COOKIE, cookie)], Json(standing)).into_response())
+        }
+        Err(NotQueued::NoPlace) => Err(no_place()),
+        Err(NotQueued::Full) => Err(queue_full()),
+    }
+}
+
+/// Go home: the place is somebody else's.
+#[utoipa::path(delete, path = "/api/v1/events/{event}/queue/current", tag = "viewer", operation_id = "leave_queue",
+    params(("event" = String, Path)), security(()),
+    responses((status = 204, description = "Gone, or never stood there"), (status = "default", body = Body)))]
+pub(super) async fn leave_queue(
+    State(api): State<Api>,
+    BaseUrl(base): BaseUrl,
+    Path(event): Path<EventId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if let Some(ticket) = extract::cookie(&headers, QUEUE_COOKIE) {
+        api.access.leave_queue(event, ticket);
+    }
+    Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, queue_cookie(event, &base, ""))]).into_response())
+}
+
+/// The same words for the right code and for a wrong one.
+fn kept_out(refused: ApproachRefused) -> Problem {
+    match refused {
+        ApproachRefused::NoEvent => Problem::not_found(),
+        ApproachRefused::Country => Problem::new(
+            StatusCode::FORBIDDEN,
+            "country_refused",
+            "This event is not shown in the country you seem to be in. If you use a VPN, turn it off and try again.",
+        ),
+        ApproachRefused::Network => Problem::new(
+            StatusCode::FORBIDDEN,
+            "network_refused",
+            "This event is shown in certain networks only, and yours is none of them.",
+        ),
+    }
+}
+
 /// My session, with a fresh playback token.
 #[utoipa::path(get, path = "/api/v1/events/{event}/sessions/current", tag = "viewer",
     params(("event" = String, Path)), security(("viewer_cookie" = [])),
     responses((status = 200, body = ViewerSession),
         (status = 401, body = Body, description = "`no_session`, or `access_ended` when there was one"),
+        (status = 403, body = Body, description = "`country_refused` or `network_refused`: the session waits for your \
+            return to where it may be watched"),
         (status = "default", body = Body)))]
 pub(super) async fn current(
     State(api): State<Api>,
     viewer: extract::Viewer,
+    Address(address): Address,
     BaseUrl(base): BaseUrl,
 ) -> Result<Json<ViewerSession>, Problem> {
-    Ok(Json(session(&api, &base, &viewer.0).await?))
+    let _approached = api.access.approach(viewer.0.event, address).map_err(kept_out)?;
+    Ok(Json(session(&api, &base, &viewer.0)?))
 }
 
 /// Leave. The code can be used elsewhere at once.

@@ -6,6 +6,7 @@ mod load;
 mod nofile;
 mod reset_password;
 mod serve;
+mod verify_audit;
 
 use std::error::Error;
 use std::io::Write as _;
@@ -37,6 +38,8 @@ enum Command {
     ResetPassword(reset_password::ResetPasswordArgs),
     /// Say what is wrong with this machine, and how to mend it
     Doctor(doctor::DoctorArgs),
+    /// Say whether an exported log is whole and unchanged
+    VerifyAudit(verify_audit::VerifyAuditArgs),
 }
 
 /// Does what the arguments say.
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
             Command::Load(args) => load::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::ResetPassword(args) => report(reset_password::run(args).await),
+            Command::VerifyAudit(args) => report(verify_audit::run(&args)),
             Command::Serve(args) => {
                 telemetry::logs(args.json_logs);
                 report(serve::run(args, until_told()).await)

@@ -7,6 +7,8 @@ use clap::Args;
 
 use crate::access::{Access, MASTER_KEY, MasterKey};
 use crate::config::Config;
+use crate::ports::World;
+use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
 use crate::ports::db::Db;
 use crate::ports::random::Random;
@@ -29,10 +31,10 @@ pub struct ResetPasswordArgs {
 pub async fn run(args: ResetPasswordArgs) -> Result<(), Box<dyn Error + Send + Sync>> {
     let config = Config::load(args.config.as_deref(), std::env::vars())?;
     let username = args.username.unwrap_or_else(|| config.admin.username.clone());
-    let random = Random::system();
     let db = Db::open(&config.database_url()).await?;
-    let master = MasterKey::load(&config.data_dir, std::env::var(MASTER_KEY).ok().as_deref(), &random)?;
-    let access = Access::start(db.clone(), Clock::system(), random, config.access, &master).await?;
+    let world = World { db: db.clone(), clock: Clock::system(), random: Random::system(), bus: Bus::local() };
+    let master = MasterKey::load(&config.data_dir, std::env::var(MASTER_KEY).ok().as_deref(), &world.random)?;
+    let access = Access::start(world, config.access, &master).await?;
     let reset = access.reset_password(&username).await?;
     db.close().await;
     let reset = reset.ok_or_else(|| format!("there is no account called {username}"))?;

@@ -128,9 +128,9 @@ fn set(table: &mut Table, name: &str, text: &str) {
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
         .and_then(|mut table| table.remove("value"))
-        .filter(|value| matches!(value, Value::Integer(_) | Value::Boolean(_) | Value::Array(_)))
+        .filter(|value| matches!(value, Value::Integer(_) | Value::Boolean(_) | Value::Array(_) | Value::Table(_)))
         .unwrap_or_else(|| Value::String(text.to_owned()));
-    let sections = ["http", "rtmp", "database", "access", "admin"];
+    let sections = ["http", "rtmp", "database", "access", "geo", "admin", "oidc", "outbound", "sms", "email"];
     match name.split_once('_').filter(|(section, _)| sections.contains(section)) {
         Some((section, key)) => {
             let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -249,6 +249,23 @@ mod tests {
         assert!(error.contains("STAGEDOOR_HTTP_LISTEN"), "{error}");
         let error = Config::load(Some(Path::new("/nonexistent/stagedoor.toml")), []).unwrap_err().to_string();
         assert!(error.contains("/nonexistent/stagedoor.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_in_the_configuration_is_not_shown() {
+        let environment = env(&[
+            ("STAGEDOOR_SMS_AUTH_TOKEN", "tell-nobody"),
+            ("STAGEDOOR_SMS_PRICES_MILLI", "[[\"+44\", 45]]"),
+            ("STAGEDOOR_EMAIL_URL", "smtp://u:tell-nobody@mail.example"),
+        ]);
+        let config = Config::load(None, environment).unwrap();
+        assert_eq!(config.sms.prices_milli, [("+44".to_owned(), 45)]);
+        assert_eq!(config.sms.secret().unwrap().unwrap().expose(), "tell-nobody");
+        let shown = format!("{config:?}{}", toml::to_string(&config).unwrap());
+        assert!(!shown.contains("tell-nobody"), "{shown}");
+        let (path, _folder) = file("from-a-file\n");
+        let sms = crate::config::Sms { auth_token_file: Some(path), ..crate::config::Sms::default() };
+        assert_eq!(sms.secret().unwrap().unwrap().expose(), "from-a-file");
     }
 
     #[test]

@@ -4,16 +4,18 @@
 //! key that does: a typing error must not become a default. `STAGEDOOR_HTTP_LISTEN` stands for `listen` in `[http]`, and
 //! the environment wins over the file.
 
+mod hidden;
 mod load;
-mod network;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use hidden::Hidden;
 pub use load::ConfigError;
-pub use network::Network;
+pub use stagedoor_domain::network::Network;
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +31,41 @@ pub struct Config {
     pub database: Database,
     /// `[access]`
     pub access: Access,
+    /// `[geo]`
+    pub geo: Geo,
     /// `[admin]`
     pub admin: Admin,
+    /// `[outbound]`
+    pub outbound: Outbound,
+    /// `[oidc]`
+    pub oidc: Oidc,
+    /// `[sms]`
+    pub sms: Sms,
+    /// `[email]`
+    pub email: Email,
+}
+
+/// The organisation's identity provider, by OpenID Connect. Without an issuer there is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Oidc {
+    /// Where the provider is: the address that its tokens name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// What the provider calls us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// What we show to the provider. Without it, PKCE alone protects the exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Hidden>,
+    /// What the button on the sign-in page calls the provider.
+    pub name: String,
+    /// What is asked for, beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim of the ID token that holds somebody's groups.
+    pub groups_claim: String,
+    /// Which group gives which role. Somebody in none of them has no account here, unless they had one before.
+    pub roles: BTreeMap<String, String>,
 }
 
 /// Pages, API and media.
@@ -85,6 +120,16 @@ pub struct Access {
     pub wrong_total: u32,
 }
 
+/// Where addresses are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Geo {
+    /// A MaxMind database (`GeoLite2-City.mmdb` or `-Country.mmdb`). It is read again when the file changes. Without
+    /// it, no country is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<PathBuf>,
+}
+
 /// Organisers and operators.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -95,6 +140,72 @@ pub struct Admin {
     /// only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// Requests to addresses that people typed in, such as webhooks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outbound {
+    /// Ports that may be connected to. Only those of web servers by default: whoever may name an address must not talk
+    /// to a database through this server.
+    pub ports: Vec<u16>,
+    /// Networks that may be reached although they are not on the public internet; none by default.
+    pub private_networks: Vec<Network>,
+}
+
+/// Text messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sms {
+    /// `outbox`: messages are shown in the control room and go nowhere; `twilio`: they go out.
+    pub gateway: SmsGateway,
+    /// The account at Twilio: `AC…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_sid: Option<String>,
+    /// Its secret, which also signs what Twilio reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<Hidden>,
+    /// A file with the secret, instead of `auth_token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth_token_file: Option<PathBuf>,
+    /// The number that messages come from, or the sender's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// A messaging service that chooses the number, instead of `from`: `MG…`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messaging_service_sid: Option<String>,
+    /// Where the API is; only for tests and for regional endpoints.
+    pub base_url: String,
+    /// What a segment costs, in thousandths of the currency unit: what budgets and estimates count with.
+    pub price_milli: u64,
+    /// What it costs to numbers that begin with a prefix; the longest one counts.
+    pub prices_milli: Vec<(String, u64)>,
+}
+
+/// What text messages go through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmsGateway {
+    /// Nothing: they are shown in the control room.
+    #[default]
+    Outbox,
+    /// Twilio's REST API.
+    Twilio,
+}
+
+/// Letters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Email {
+    /// The mail server: `smtp://user:password@host:587`, or `smtps://` for TLS from the first byte. Without it, letters
+    /// are shown in the control room and go nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<Hidden>,
+    /// Whom letters are from: `Stagedoor <door@example.org>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// With `smtp://`: nothing is said before the connection is encrypted. Off only for a server on this machine.
+    pub starttls: bool,
 }
 
 fn anywhere(port: u16) -> SocketAddr {
@@ -109,7 +220,12 @@ impl Default for Config {
             rtmp: Rtmp::default(),
             database: Database::default(),
             access: Access::default(),
+            geo: Geo::default(),
             admin: Admin::default(),
+            outbound: Outbound::default(),
+            oidc: Oidc::default(),
+            sms: Sms::default(),
+            email: Email::default(),
         }
     }
 }
@@ -132,9 +248,52 @@ impl Default for Access {
     }
 }
 
+impl Default for Oidc {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret: None,
+            name: "single sign-on".to_owned(),
+            scopes: vec!["profile".to_owned(), "email".to_owned()],
+            groups_claim: "groups".to_owned(),
+            roles: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Sms {
+    fn default() -> Self {
+        Self {
+            gateway: SmsGateway::Outbox,
+            account_sid: None,
+            auth_token: None,
+            auth_token_file: None,
+            from: None,
+            messaging_service_sid: None,
+            base_url: "https://api.twilio.com".to_owned(),
+            // Dear enough that a budget holds nearly everywhere; who knows better writes it down.
+            price_milli: 80,
+            prices_milli: Vec::new(),
+        }
+    }
+}
+
+impl Default for Email {
+    fn default() -> Self {
+        Self { url: None, from: None, starttls: true }
+    }
+}
+
 impl Default for Admin {
     fn default() -> Self {
         Self { username: "admin".to_owned(), metrics_listen: None }
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self { ports: vec![80, 443, 8080, 8443], private_networks: Vec::new() }
     }
 }
 
@@ -145,6 +304,21 @@ impl Config {
         match &self.database.url {
             Some(url) => url.clone(),
             None => format!("sqlite://{}", self.data_dir.join("stagedoor.db").display()),
+        }
+    }
+}
+
+impl Sms {
+    /// The secret, from wherever it is.
+    ///
+    /// # Errors
+    ///
+    /// An IO error when the file cannot be read.
+    pub fn secret(&self) -> std::io::Result<Option<Hidden>> {
+        match (&self.auth_token, &self.auth_token_file) {
+            (Some(token), _) => Ok(Some(token.clone())),
+            (None, Some(path)) => Ok(Some(Hidden::new(std::fs::read_to_string(path)?.trim()))),
+            (None, None) => Ok(None),
         }
     }
 }

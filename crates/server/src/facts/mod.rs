@@ -1,7 +1,15 @@
 //! The log of what happened: appended in the transaction that made it true, so that neither exists without the other.
 //!
-//! Readers of the log (webhooks, jobs, a feed with replay) come later and stand beside each other; none is needed to
-//! write.
+//! Two readers stand beside each other, and neither is needed to write: [`dispatch`] hands facts on (deliveries,
+//! incidents), [`seal`] chains and signs them. [`verify`] says offline whether an export is whole. Deliberately not here:
+//! sending deliveries, which needs the vault and the network.
+
+pub mod chain;
+pub mod dispatch;
+pub mod hooks;
+pub mod incident;
+pub mod seal;
+pub mod verify;
 
 use stagedoor_domain::Time;
 use stagedoor_domain::fact::Fact;

@@ -10,15 +10,21 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use stagedoor_server::access::Report;
+
 use crate::stage::{Browser, HOST, Stage, on_sqlite};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Serves the stage on a free port until the test is over.
 async fn listening(stage: &Stage) -> SocketAddr {
+    serving(stage, stage.router.clone()).await
+}
+
+async fn serving(stage: &Stage, router: axum::Router) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = stage.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let stop = stage.stop.clone();
     tokio::spawn(async move {
         tokio::select! {
@@ -58,6 +64,16 @@ async fn next(socket: &mut Socket) -> Option<Value> {
 
 const OURS: Option<&str> = Some("http://stage.test");
 
+/// The next message of a kind; others in between are let go.
+async fn next_of(socket: &mut Socket, kind: &str) -> Value {
+    loop {
+        let message = next(socket).await.expect("a message");
+        if message["type"] == kind {
+            return message;
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_organiser_sees_people_come_and_go_without_asking() {
     on_sqlite(async |stage| {
@@ -70,29 +86,183 @@ async fn an_organiser_sees_people_come_and_go_without_asking() {
         let mut feed = connect(server, &admin, &path, OURS).await.unwrap();
         let snapshot = next(&mut feed).await.unwrap();
         assert_eq!((&snapshot["type"], &snapshot["stream"]["state"]), (&json!("snapshot"), &json!("idle")));
-        assert_eq!((&snapshot["viewers"][0]["name"], &snapshot["watching"]), (&json!("A"), &json!(1)));
+        assert_eq!((&snapshot["viewers"][0]["name"], &snapshot["more"]), (&json!("A"), &json!(false)));
+        assert_eq!(
+            snapshot["counters"],
+            json!({"watching": 1, "peak": 1, "inside": 1, "invited": 2, "redeemed": 1, "waiting": 0, "refused": 0, "incidents": 0})
+        );
 
         let bob = stage.browser();
         bob.enter(&event, &b.code).await;
-        let joined = next(&mut feed).await.unwrap();
-        assert_eq!(
-            (&joined["type"], &joined["joined"][0]["name"], &joined["watching"]),
-            (&json!("viewers"), &json!("B"), &json!(2))
-        );
+        let joined = next_of(&mut feed, "viewers").await;
+        assert_eq!((&joined["joined"][0]["name"], &joined["watching"]), (&json!("B"), &json!(2)));
+        let counters = next_of(&mut feed, "counters").await;
+        assert_eq!((&counters["counters"]["watching"], &counters["counters"]["peak"]), (&json!(2), &json!(2)));
 
         let session = bob.current(&event).await.at("/id");
         assert_eq!(admin.delete(&format!("/api/v1/events/{event}/viewers/{session}")).await.status, 204);
-        let left = next(&mut feed).await.unwrap();
+        let left = next_of(&mut feed, "viewers").await;
         assert_eq!((&left["left"], &left["watching"]), (&json!([session]), &json!(1)));
 
         stage.pass(60);
-        let idle = next(&mut feed).await.unwrap();
+        let idle = next_of(&mut feed, "viewers").await;
         assert_eq!((&idle["changed"][0]["watching"], &idle["watching"]), (&json!(false), &json!(0)));
+        assert!(idle["changed"][0].get("name").is_none(), "what cannot change is not said again");
 
         assert_eq!(admin.delete(&format!("/api/v1/events/{event}")).await.status, 204);
         while next(&mut feed).await.is_some() {}
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_comes_back_with_the_last_number_misses_nothing_and_is_told_nothing_twice() {
+    on_sqlite(async |stage| {
+        let server = listening(stage).await;
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let path = format!("/api/v1/events/{event}/feed");
+        let mut feed = connect(server, &admin, &path, OURS).await.unwrap();
+        let snapshot = next(&mut feed).await.unwrap();
+        let mut last = snapshot["seq"].as_u64().unwrap();
+        drop(feed);
+
+        // Nobody looks while somebody comes.
+        let code = admin.invite(&event, "A").await.code;
+        stage.browser().enter(&event, &code).await;
+        let mut feed = connect(server, &admin, &format!("{path}?after={last}"), OURS).await.unwrap();
+        assert_eq!(next(&mut feed).await.unwrap(), json!({"type": "resumed", "seq": last}));
+        let mut names = Vec::new();
+        let mut topics = Vec::new();
+        while names.is_empty() || topics.is_empty() {
+            let message = next(&mut feed).await.unwrap();
+            let seq = message["seq"].as_u64().unwrap();
+            assert_eq!(seq, last + 1, "numbers have no holes");
+            last = seq;
+            names.extend(message["joined"].as_array().into_iter().flatten().map(|viewer| viewer["name"].clone()));
+            topics.extend(message["topics"].as_array().into_iter().flatten().cloned());
+        }
+        assert_eq!((names, topics), (vec![json!("A")], vec![json!("invitations")]));
+
+        // A second organiser reads the same numbers.
+        let mut other = connect(server, &admin, &format!("{path}?after={}", snapshot["seq"]), OURS).await.unwrap();
+        assert_eq!(next(&mut other).await.unwrap()["type"], "resumed");
+        assert_eq!(next(&mut other).await.unwrap()["seq"].as_u64().unwrap(), snapshot["seq"].as_u64().unwrap() + 1);
+
+        // Numbers that nobody gave, or that another process gave, lead to everything.
+        for after in [0, last + 1_000_000, u64::MAX] {
+            let mut feed = connect(server, &admin, &format!("{path}?after={after}"), OURS).await.unwrap();
+            assert_eq!(next(&mut feed).await.unwrap()["type"], "snapshot", "{after}");
+        }
+        stage.pass(60);
+        let (_, router) = stage.restarted().await;
+        let restarted = serving(stage, router).await;
+        let mut feed = connect(restarted, &admin, &format!("{path}?after={last}"), OURS).await.unwrap();
+        let snapshot = next(&mut feed).await.unwrap();
+        assert_eq!((&snapshot["type"], &snapshot["viewers"][0]["name"]), (&json!("snapshot"), &json!("A")));
+        assert_eq!(connect(server, &admin, &format!("{path}?after=x"), OURS).await.err(), Some(400));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_house_comes_in_pieces_and_only_to_who_wants_it() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        stage.crowd(&event, 1_000).await;
+        let (_, router) = stage.restarted().await;
+        let server = serving(stage, router).await;
+        let path = format!("/api/v1/events/{event}/feed");
+        let mut feed = connect(server, &admin, &path, OURS).await.unwrap();
+        let snapshot = next(&mut feed).await.unwrap();
+        assert_eq!((&snapshot["counters"]["inside"], &snapshot["more"]), (&json!(1_000), &json!(true)));
+        let mut names: Vec<_> = snapshot["viewers"].as_array().unwrap().clone();
+        loop {
+            let rows = next(&mut feed).await.unwrap();
+            assert_eq!(rows["type"], "rows");
+            names.extend(rows["viewers"].as_array().unwrap().clone());
+            if rows["more"] == false {
+                break;
+            }
+        }
+        assert_eq!(names.len(), 1_000);
+        assert_eq!((&names[0]["name"], &names[999]["name"]), (&json!("Guest 00000"), &json!("Guest 00999")));
+
+        let mut figures = connect(server, &admin, &format!("{path}?rows=false"), OURS).await.unwrap();
+        let snapshot = next(&mut figures).await.unwrap();
+        assert_eq!((&snapshot["viewers"], &snapshot["more"]), (&json!([]), &json!(false)));
+        stage.pass(60);
+        let told = next(&mut figures).await.unwrap();
+        assert_eq!((&told["type"], &told["counters"]["watching"]), (&json!("counters"), &json!(0)));
+        // The change of a thousand rows is more than one message.
+        let first = next_of(&mut feed, "viewers").await;
+        let second = next_of(&mut feed, "viewers").await;
+        let count = |message: &Value| message["changed"].as_array().unwrap().len();
+        assert_eq!(count(&first) + count(&second), 1_000);
+    })
+    .await;
+}
+
+/// Ten thousand seats, two thousand reports a second, and what the feed costs. A measurement, not a test: run it alone
+/// with `--run-ignored only --no-capture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+#[expect(clippy::print_stdout, reason = "a measurement says what it measured")]
+async fn what_a_full_house_costs() {
+    const SEATS: u32 = 10_000;
+    const CHANGES: usize = 2_000;
+    const SECONDS: u64 = 10;
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        stage.crowd(&event, SEATS).await;
+        let (access, router) = stage.restarted().await;
+        let server = serving(stage, router).await;
+        let path = format!("/api/v1/events/{event}/feed");
+        let room = access.room(event.parse().unwrap()).unwrap();
+        let seats = room.seats();
+        for sockets in [0, 1, 10] {
+            let mut readers = Vec::new();
+            for _ in 0..sockets {
+                let mut feed = connect(server, &admin, &path, OURS).await.unwrap();
+                readers.push(tokio::spawn(async move {
+                    let (mut messages, mut bytes) = (0_u64, 0_u64);
+                    while let Some(Ok(message)) = feed.next().await {
+                        messages += 1;
+                        bytes += message.len() as u64;
+                    }
+                    (messages, bytes)
+                }));
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let before = processor();
+            let mut tick = tokio::time::interval(Duration::from_millis(50));
+            let mut at = 0_usize;
+            for round in 0..SECONDS * 20 {
+                tick.tick().await;
+                for _ in 0..CHANGES / 20 {
+                    let latency_ms = Some(u32::try_from(round).unwrap() + 1_800);
+                    let report = Report { height: Some(720), latency_ms, stalls: Some(0), visible: Some(true) };
+                    seats[at % seats.len()].reported(report, stage.clock.now());
+                    at += 1;
+                }
+            }
+            let used = processor() - before;
+            println!("{sockets} pages: {:.1} % of a core", used / SECONDS as f64 * 100.0);
+            for reader in &readers {
+                reader.abort();
+            }
+        }
+    })
+    .await;
+}
+
+/// Seconds of processor time of this process.
+fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
 #[tokio::test]

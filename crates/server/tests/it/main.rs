@@ -3,11 +3,21 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod abuse;
+mod accounts;
+mod admission;
 mod broadcasting;
+mod concurrency;
 mod feeds;
+mod hooks;
+mod importing;
 mod laws;
+mod leaks;
+mod log;
+mod messaging;
 mod operation;
 mod organising;
+mod preview;
+mod provenance;
 mod refusals;
 mod stage;
 mod watching;

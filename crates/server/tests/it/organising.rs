@@ -91,6 +91,71 @@ async fn what_is_not_right_is_named_field_by_field() {
 }
 
 #[tokio::test]
+async fn a_policy_is_made_changed_section_by_section_and_kept() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let body = json!({"title": "Evening", "policy": {"access": {"countries": ["fr"], "networks": ["10.0.0.0/8"]}}});
+        let made = admin.post("/api/v1/events", body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let policy = made.json()["policy"].clone();
+        assert_eq!(
+            policy["access"],
+            json!({"countries": ["FR"], "unknown_country": "deny", "networks": ["10.0.0.0/8"]})
+        );
+        assert_eq!(policy["takeover"], json!({"answer_s": 60, "unanswered": "deny"}));
+        assert_eq!((&made.json()["team_id"], &policy["admission"]["capacity"]), (&json!(null), &json!(null)));
+
+        let path = format!("/api/v1/events/{}", made.at("/id"));
+        let changed = admin.patch(&path, json!({"policy": {"admission": {"capacity": 200, "per_second": 50}}})).await;
+        let changed = changed.json()["policy"].clone();
+        assert_eq!(changed["admission"], json!({"capacity": 200, "per_second": 50}));
+        assert_eq!(changed["access"], policy["access"], "another section stays");
+        let replaced = admin.patch(&path, json!({"policy": {"admission": {"per_second": 5}}})).await.json();
+        assert_eq!(replaced["policy"]["admission"], json!({"capacity": null, "per_second": 5}));
+        assert_eq!(admin.get(&path).await.json()["policy"], replaced["policy"]);
+        let room = stage.access.room(made.at("/id").parse().unwrap()).unwrap();
+        assert_eq!(room.policy().admission.per_second, Some(5), "the door knows at once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_that_makes_no_sense_is_refused_where_it_is_wrong() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let path = format!("/api/v1/events/{event}");
+        let before = admin.get(&path).await.json();
+        for (policy, pointer) in [
+            (json!({"admission": {"capacity": 0}}), "/policy/admission/capacity"),
+            (json!({"takeover": {"answer_s": 5}}), "/policy/takeover/answer_s"),
+            (json!({"takeover": {"unanswered": "maybe"}}), "/policy/takeover/unanswered"),
+            (json!({"access": {"countries": ["FR", "France"]}}), "/policy/access/countries/1"),
+            (json!({"access": {"networks": ["10.0.0.0/99"]}}), "/policy/access/networks/0"),
+            (json!({"messages": {"per_second": 0}}), "/policy/messages/per_second"),
+            (json!({"admission": {"capacty": 1}}), "/policy/admission/capacty"),
+            (json!({"admision": {}}), "/policy/admision"),
+        ] {
+            for answer in [
+                admin.patch(&path, json!({"policy": policy})).await,
+                admin.post("/api/v1/events", json!({"title": "x", "policy": policy})).await,
+            ] {
+                answer.refused(422, "invalid");
+                assert_eq!(answer.at("/errors/0/pointer"), pointer, "{policy}");
+            }
+        }
+        assert_eq!(admin.get(&path).await.json(), before, "nothing of it was kept");
+        for team in [json!("team_x"), json!("tem_01kaf3x6m8e9t8s2v4w6y8z0ab"), json!(7)] {
+            let answer = admin.patch(&path, json!({"team_id": team})).await;
+            answer.refused(422, "invalid");
+            assert_eq!(answer.at("/errors/0/pointer"), "/team_id", "{team}");
+        }
+        assert_eq!(admin.patch(&path, json!({"team_id": null})).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn invitations_are_searched_paged_and_their_codes_shown_again() {
     on_both(async |stage| {
         let admin = stage.admin().await;
@@ -202,7 +267,7 @@ async fn an_api_token_acts_for_its_maker_but_makes_no_tokens() {
 async fn signing_in_and_out() {
     on_sqlite(async |stage| {
         let admin = stage.admin().await;
-        assert_eq!(admin.get("/api/v1/me").await.at("/role"), "admin");
+        assert_eq!(admin.get("/api/v1/me").await.at("/role"), "owner");
         let stolen = admin.cookie_header("/");
         assert_eq!(admin.post("/api/v1/logout", json!({})).await.status, 204);
         assert!(!admin.has_cookies());

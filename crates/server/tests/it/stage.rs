@@ -14,31 +14,48 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use stagedoor_domain::Time;
+use stagedoor_domain::id::{InvitationId, SessionId};
 use stagedoor_server::access::{Access, MasterKey};
 use stagedoor_server::api;
 use stagedoor_server::config::Config;
 use stagedoor_server::deliver::{Deliver, TokenCheck};
+use stagedoor_server::facts::seal::Sealer;
 use stagedoor_server::live::Hub;
+use stagedoor_server::messages::{Gateways, Messages};
+use stagedoor_server::people::People;
+use stagedoor_server::ports::World;
 use stagedoor_server::ports::blobs::Blobs;
+use stagedoor_server::ports::bus::Bus;
 use stagedoor_server::ports::clock::Clock;
 use stagedoor_server::ports::db::Db;
+use stagedoor_server::ports::fetch::Fetch;
 use stagedoor_server::ports::random::Random;
 use stagedoor_server::telemetry;
+use stagedoor_server::webhooks::Sender;
 use stagedoor_testkit::database::Scratch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+/// What people choose.
+pub const PASSWORD: &str = "correct horse battery";
 
 /// What browsers call this server.
 pub const HOST: &str = "stage.test";
 
 pub struct Stage {
     pub access: Arc<Access>,
+    pub people: Arc<People>,
     pub hub: Arc<Hub>,
+    pub messages: Arc<Messages>,
     pub clock: Clock,
     pub db: Db,
     pub router: Router,
     pub stop: CancellationToken,
     pub deliver: Deliver,
+    bus: Bus,
+    pub world: World,
+    pub sealer: Arc<Sealer>,
+    pub sender: Arc<Sender>,
     password: String,
     folder: PathBuf,
 }
@@ -78,27 +95,57 @@ impl Stage {
         std::fs::create_dir_all(folder.join("media")).unwrap();
         let config = Config { data_dir: folder.clone(), ..config };
         let master = MasterKey::new([3; 32]);
-        let access =
-            Access::start(db.clone(), clock.clone(), random.clone(), config.access.clone(), &master).await.unwrap();
+        let bus = Bus::local();
+        let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
+        let access = Access::start(world.clone(), config.access.clone(), &master).await.unwrap();
+        let messages = Messages::new(world.clone(), access.clone(), Gateways::of(&config).unwrap(), config.sms.clone());
+        if let Some(provider) = stagedoor_server::ports::oidc::Provider::new(&config.oidc).unwrap() {
+            access.use_provider(provider);
+        }
+        let people = People::new(world.clone(), access.clone(), folder.join("imports")).unwrap();
         let admin = access.first_admin("ada").await.unwrap().unwrap();
         let blobs = Blobs::folder(&folder.join("media")).unwrap();
         let hub = Hub::start(db.clone(), blobs, clock.clone(), random.clone());
         let stop = CancellationToken::new();
+        let sealer = Sealer::new(world.clone(), access.log_key().await.unwrap());
+        let fetch = Fetch::new(config.outbound.clone());
+        let sender = Sender::new(world.clone(), access.clone(), fetch.clone());
         let parts = api::Parts {
             config,
             db: db.clone(),
             clock: clock.clone(),
             random,
+            bus: bus.clone(),
             access: access.clone(),
+            people: people.clone(),
             hub: hub.clone(),
+            boards: api::Boards::default(),
             metrics: telemetry::metrics().unwrap(),
+            sealer: sealer.clone(),
+            fetch,
             rtmp_port: 1935,
             stop: stop.clone(),
         };
         let router = api::router(parts);
         let deliver = Deliver::new(access.clone(), hub.clone(), TokenCheck::EveryRequest);
         let password = admin.password.expose().to_owned();
-        Self { access, hub, clock, db, router, stop, deliver, password, folder }
+        Self {
+            access,
+            people,
+            hub,
+            messages,
+            clock,
+            db,
+            router,
+            stop,
+            deliver,
+            bus,
+            world,
+            sealer,
+            sender,
+            password,
+            folder,
+        }
     }
 
     /// Where blobs are kept.
@@ -110,6 +157,66 @@ impl Stage {
     pub fn another_hub(&self) -> Arc<Hub> {
         let blobs = Blobs::folder(&self.folder.join("media")).unwrap();
         Hub::start(self.db.clone(), blobs, self.clock.clone(), Random::system())
+    }
+
+    /// The router of a process that starts on the same database, with the sessions it finds there.
+    pub async fn restarted(&self) -> (Arc<Access>, Router) {
+        let (db, clock, bus) = (self.db.clone(), self.clock.clone(), self.bus.clone());
+        let random = Random::system();
+        let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
+        let config = Config { data_dir: self.folder.clone(), ..Config::default() };
+        let access = Access::start(world.clone(), config.access.clone(), &MasterKey::new([3; 32])).await.unwrap();
+        let people = People::new(world.clone(), access.clone(), self.folder.join("imports")).unwrap();
+        let parts = api::Parts {
+            config,
+            db,
+            clock,
+            random,
+            bus,
+            access: access.clone(),
+            people,
+            hub: self.hub.clone(),
+            boards: api::Boards::default(),
+            metrics: telemetry::metrics().unwrap(),
+            sealer: self.sealer.clone(),
+            fetch: Fetch::new(Config::default().outbound),
+            rtmp_port: 1935,
+            stop: self.stop.clone(),
+        };
+        (access, api::router(parts))
+    }
+
+    /// Seats `count` people in the database; whoever starts on it finds them.
+    pub async fn crowd(&self, event: &str, count: u32) {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await.unwrap();
+        for number in 0..count {
+            let id = |kind: u128| uuid::Uuid::from_u128(kind << 64 | 0x7000_8000 << 32 | u128::from(number));
+            let invitation = InvitationId::new(id(1)).to_string();
+            let name = format!("Guest {number:05}");
+            let hash = |kind: u8| {
+                let mut hash = vec![kind; 32];
+                hash[..4].copy_from_slice(&number.to_be_bytes());
+                hash
+            };
+            let sql = "INSERT INTO invitations (id, event_id, name, name_folded, code_hash, code_sealed, created_at, redeemed_at)
+                VALUES ($1, $2, $3, $3, $4, $5, $6, $6)";
+            let args =
+                [invitation.as_str().into(), event.into(), name.into(), hash(1).into(), vec![0_u8].into(), now.into()];
+            tx.execute(sql, args).await.unwrap();
+            let sql = "INSERT INTO sessions (id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at)
+                VALUES ($1, $2, $3, $4, 'Firefox on Linux', $5, $6, $5)";
+            let args = [
+                SessionId::new(id(2)).to_string().into(),
+                event.into(),
+                invitation.into(),
+                hash(2).into(),
+                now.into(),
+                now.plus(Duration::from_secs(86_400)).into(),
+            ];
+            tx.execute(sql, args).await.unwrap();
+        }
+        tx.commit().await.unwrap();
     }
 
     /// Somebody's browser, at an address of its own, without any cookie.
@@ -130,6 +237,19 @@ impl Stage {
         let answer = admin.post("/api/v1/login", json!({"username": "ada", "password": self.password})).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         admin
+    }
+
+    /// Somebody whom the administrator gave this role and who has chosen a password, signed in.
+    pub async fn person(&self, admin: &Browser<'_>, username: &str, role: &str) -> Browser<'_> {
+        let made = admin.post("/api/v1/users", json!({"username": username, "role": role})).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let browser = self.browser();
+        let once = json!({"username": username, "password": made.at("/one_time_password")});
+        let ticket = browser.post("/api/v1/login", once).await.at("/ticket");
+        let own = json!({"ticket": ticket, "password": PASSWORD});
+        let answer = browser.post("/api/v1/login/password", own).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        browser
     }
 
     pub fn password(&self) -> &str {
@@ -229,6 +349,10 @@ impl Browser<'_> {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, path, Some(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, path, None).await
     }
@@ -269,12 +393,14 @@ impl Browser<'_> {
     }
 
     fn keep(&self, text: &str) {
-        assert!(text.contains("; HttpOnly") && text.contains("; SameSite=Strict"), "{text}");
+        // The one cookie that has to come along from the identity provider's site opens nothing by itself.
+        let same_site = if text.starts_with("stagedoor_provider=") { "; SameSite=Lax" } else { "; SameSite=Strict" };
+        assert!(text.contains("; HttpOnly") && text.contains(same_site), "{text}");
         let (name, rest) = text.split_once('=').unwrap();
         let value = rest.split(';').next().unwrap().to_owned();
         let path = rest.split("Path=").nth(1).unwrap().split(';').next().unwrap().to_owned();
         let mut cookies = self.cookies.lock().unwrap();
-        if text.contains("Max-Age=0;") {
+        if text.contains("Max-Age=0;") || text.ends_with("Max-Age=0") {
             cookies.remove(name);
         } else {
             cookies.insert(name.to_owned(), Cookie { value, path });

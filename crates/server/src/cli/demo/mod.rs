@@ -10,12 +10,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use stagedoor_domain::access::{Organise, Reveal, Sealed, Secret};
-use stagedoor_domain::event::{DVR_WINDOW_DEFAULT, Latency, RECONNECT_WINDOW_DEFAULT};
+use stagedoor_domain::access::{Broadcast, CreateEvent, MintToken, Organise, Reveal, Scopes, Sealed, Secret};
+use stagedoor_domain::event::{DVR_WINDOW_DEFAULT, Latency, Policy, RECONNECT_WINDOW_DEFAULT};
 use stagedoor_domain::id::{EventId, StreamId};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{RedeemAttempt, Who};
+use crate::access::{NewInvitee, RedeemAttempt, Who};
 use crate::app::App;
 use crate::config::Config;
 use crate::deliver::TokenCheck;
@@ -77,10 +77,13 @@ struct Ready {
 ///
 /// Whatever keeps it from starting, in words.
 pub async fn run(args: DemoArgs, stop: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let mut config = Config { data_dir: args.data_dir.clone(), ..Config::default() };
+    // What the arguments do not say, STAGEDOOR_… variables may.
+    let mut config = Config { data_dir: args.data_dir.clone(), ..Config::load(None, std::env::vars())? };
     config.http.listen = args.http;
     config.rtmp.listen = args.rtmp;
-    config.database.url.clone_from(&args.database);
+    if args.database.is_some() {
+        config.database.url.clone_from(&args.database);
+    }
     let check = if args.danger_open_media { TokenCheck::DangerSkipped } else { TokenCheck::EveryRequest };
     let app = App::build(config, check).await?;
     let ready = prepare(&app, Latency::from_name(&args.latency).unwrap_or_default()).await?;
@@ -115,11 +118,10 @@ async fn prepare(app: &App, latency: Latency) -> Result<Ready, Box<dyn Error + S
         }
     };
     let who = app.access.operator(&admin.0).await?.ok_or("the administrator is gone")?;
-    let organise = who.may(Organise, now)?;
-
     let event = match events::all(&app.db).await?.into_iter().find(|event| event.title == TITLE) {
         Some(mut event) => {
             event.latency = latency;
+            let organise = app.access.may(&who, Organise { event: event.id })?;
             app.access.change_event(&organise, who.actor, &event).await?;
             event
         }
@@ -133,15 +135,21 @@ async fn prepare(app: &App, latency: Latency) -> Result<Ready, Box<dyn Error + S
                 dvr_window: DVR_WINDOW_DEFAULT,
                 reconnect_window: RECONNECT_WINDOW_DEFAULT,
                 epoch: 0,
+                team: None,
+                policy: Policy::default(),
                 created_at: now,
             };
-            app.access.create_event(&organise, who.actor, &event).await?;
+            let create = app.access.may(&who, CreateEvent)?;
+            app.access.create_event(&create, who.actor, &event).await?;
             event
         }
     };
     let stream_key = match stream_keys::current(&app.db, event.id, now).await? {
         Some(key) => reveal(app, &who, event.id, Sealed::StreamKey(key.id), &key.sealed).await?,
-        None => app.access.create_key(&organise, who.actor, event.id, None).await?.1,
+        None => {
+            let broadcast = app.access.may(&who, Broadcast { event: event.id })?;
+            app.access.create_key(&broadcast, who.actor, None).await?.1
+        }
     };
     let code = guest_code(app, &who, event.id).await?;
     let token = player_token(app, &who, event.id).await?;
@@ -170,8 +178,8 @@ async fn reveal(
     what: Sealed,
     sealed: &[u8],
 ) -> Result<Secret, Box<dyn Error + Send + Sync>> {
-    let allowed = who.may(Reveal(what), app.clock.now())?;
-    Ok(app.access.reveal_to(&allowed, who.actor, event, sealed).await?)
+    let allowed = app.access.may(who, Reveal { event: Some(event), sealed: what })?;
+    Ok(app.access.reveal_to(&allowed, who.actor, sealed).await?)
 }
 
 /// The code of the guest: the same one as long as the data folder lives.
@@ -181,25 +189,26 @@ async fn guest_code(app: &App, who: &Who, event: EventId) -> Result<String, Box<
         let code = reveal(app, who, event, Sealed::Code(guest.id), &guest.sealed).await?;
         return Ok(code.expose().to_owned());
     }
-    let organise = who.may(Organise, app.clock.now())?;
-    Ok(app.access.invite(&organise, who.actor, event, GUEST).await?.code.to_string())
+    let organise = app.access.may(who, Organise { event })?;
+    Ok(app.access.invite(&organise, who.actor, &NewInvitee::named(GUEST)).await?.code.to_string())
 }
 
 /// A playback token of a fresh session, for players that are no browsers; the last start's ends.
 async fn player_token(app: &App, who: &Who, event: EventId) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let organise = who.may(Organise, app.clock.now())?;
+    let organise = app.access.may(who, Organise { event })?;
     for old in invitations::list(&app.db, event, PLAYER, None, 10).await? {
         if old.name == PLAYER && old.revoked_at.is_none() {
-            app.access.withdraw(&organise, who.actor, event, old.id).await?;
+            app.access.withdraw(&organise, who.actor, old.id).await?;
         }
     }
-    let code = app.access.invite(&organise, who.actor, event, PLAYER).await?.code.to_string();
+    let code = app.access.invite(&organise, who.actor, &NewInvitee::named(PLAYER)).await?.code.to_string();
     let attempt = RedeemAttempt {
         event,
         code: &code,
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         cookie: None,
         device: "Player",
+        ticket: None,
         proof: None,
     };
     let redeemed = app.access.redeem(attempt).await?;
@@ -208,13 +217,13 @@ async fn player_token(app: &App, who: &Who, event: EventId) -> Result<String, Bo
 
 /// An API token; the last start's ends.
 async fn api_token(app: &App, who: &Who) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let mint = who.may(stagedoor_domain::access::MintToken, app.clock.now())?;
+    let mint = app.access.may(who, MintToken)?;
     for old in api_tokens::list(&app.db, who.user, None, 100).await? {
         if old.name == TOKEN {
             app.access.revoke_token(&mint, who, old.id).await?;
         }
     }
-    let (_, token) = app.access.mint_token(&mint, who, TOKEN).await?;
+    let (_, token) = app.access.mint_token(&mint, who, TOKEN, Scopes::ALL, None).await?;
     Ok(token.expose().to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! API tokens: programs that act for a person.
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Allowed, Digest, MintToken, Role};
+use stagedoor_domain::access::{Allowed, Digest, MintToken, Scopes};
 use stagedoor_domain::id::{TokenId, UserId};
 
 use super::{Db, DbError, Row, Tx, before};
@@ -17,8 +17,12 @@ pub struct ApiToken {
     pub name: String,
     /// Its last letters.
     pub hint: String,
+    /// What it may be used for.
+    pub scopes: Scopes,
     /// When it was made.
     pub created_at: Time,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Time>,
 }
@@ -29,7 +33,9 @@ fn token(row: &Row) -> Result<ApiToken, DbError> {
         user: row.parse("user_id")?,
         name: row.text("name")?,
         hint: row.text("hint")?,
+        scopes: row.known("scopes", Scopes::from_text)?,
         created_at: row.time("created_at")?,
+        expires_at: row.time_maybe("expires_at")?,
         last_used_at: row.time_maybe("last_used_at")?,
     })
 }
@@ -40,15 +46,17 @@ fn token(row: &Row) -> Result<ApiToken, DbError> {
 ///
 /// Any [`DbError`] of a statement.
 pub async fn insert(tx: &mut Tx, _: &Allowed<MintToken>, token: &ApiToken, hash: Digest) -> Result<(), DbError> {
-    let sql =
-        "INSERT INTO api_tokens (id, user_id, name, token_hash, hint, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+    let sql = "INSERT INTO api_tokens (id, user_id, name, token_hash, hint, scopes, created_at, expires_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let args = [
         token.id.into(),
         token.user.into(),
         token.name.as_str().into(),
         hash.into(),
         token.hint.as_str().into(),
+        token.scopes.to_text().into(),
         token.created_at.into(),
+        token.expires_at.into(),
     ];
     tx.execute(sql, args).await.map(|_| ())
 }
@@ -59,22 +67,32 @@ pub async fn insert(tx: &mut Tx, _: &Allowed<MintToken>, token: &ApiToken, hash:
 ///
 /// Any [`DbError`] of a statement.
 pub async fn list(db: &Db, user: UserId, cursor: Option<TokenId>, limit: u32) -> Result<Vec<ApiToken>, DbError> {
-    let sql = "SELECT id, user_id, name, hint, created_at, last_used_at FROM api_tokens
+    let sql = "SELECT id, user_id, name, hint, scopes, created_at, expires_at, last_used_at FROM api_tokens
                WHERE user_id = $1 AND revoked_at IS NULL AND id < $2 ORDER BY id DESC LIMIT $3";
     let rows = db.all(sql, [user.into(), before(cursor, TokenId::new).into(), limit.into()]).await?;
     rows.iter().map(token).collect()
 }
 
-/// The living token with this hash, and the role of the person it acts for.
+/// The token with this hash that was not withdrawn. Also returns what has expired: judging is not this file's matter.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn by_hash(db: &Db, hash: Digest) -> Result<Option<(ApiToken, Role, String)>, DbError> {
-    let sql = "SELECT t.id, t.user_id, t.name, t.hint, t.created_at, t.last_used_at, u.role, u.username
-               FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.token_hash = $1 AND t.revoked_at IS NULL";
-    let row = db.one(sql, [hash.into()]).await?;
-    row.map(|row| Ok((token(&row)?, row.known("role", Role::from_name)?, row.text("username")?))).transpose()
+pub async fn by_hash(db: &Db, hash: Digest) -> Result<Option<ApiToken>, DbError> {
+    let sql = "SELECT id, user_id, name, hint, scopes, created_at, expires_at, last_used_at FROM api_tokens
+               WHERE token_hash = $1 AND revoked_at IS NULL";
+    db.one(sql, [hash.into()]).await?.as_ref().map(token).transpose()
+}
+
+/// The token with this id that was not withdrawn.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn by_id(db: &Db, id: TokenId) -> Result<Option<ApiToken>, DbError> {
+    let sql = "SELECT id, user_id, name, hint, scopes, created_at, expires_at, last_used_at FROM api_tokens
+               WHERE id = $1 AND revoked_at IS NULL";
+    db.one(sql, [id.into()]).await?.as_ref().map(token).transpose()
 }
 
 /// Notes that a token was used.
@@ -118,7 +136,9 @@ mod tests {
                     user,
                     name: format!("t{number}"),
                     hint: "****".into(),
+                    scopes: Scopes::ALL,
                     created_at: Time::from_millis(1),
+                    expires_at: Some(Time::from_millis(99)),
                     last_used_at: None,
                 };
                 let mut tx = db.write().await.unwrap();
@@ -131,12 +151,14 @@ mod tests {
             let rest = list(&db, user, Some(ids[1]), 2).await.unwrap();
             assert_eq!(rest.iter().map(|token| token.id).collect::<Vec<_>>(), ids[2..]);
 
-            let (found, role, username) = by_hash(&db, [0; 32]).await.unwrap().unwrap();
-            assert_eq!((found.id, role, username.as_str(), found.last_used_at), (ids[2], Role::Admin, "ada", None));
+            let found = by_hash(&db, [0; 32]).await.unwrap().unwrap();
+            assert_eq!((found.id, found.user, found.last_used_at), (ids[2], user, None));
+            assert_eq!(found.expires_at, Some(Time::from_millis(99)));
+            assert_eq!(by_id(&db, ids[2]).await.unwrap().unwrap().id, ids[2]);
             let mut tx = db.write().await.unwrap();
             used(&mut tx, ids[2], Time::from_millis(7)).await.unwrap();
             tx.commit().await.unwrap();
-            assert_eq!(by_hash(&db, [0; 32]).await.unwrap().unwrap().0.last_used_at, Some(Time::from_millis(7)));
+            assert_eq!(by_hash(&db, [0; 32]).await.unwrap().unwrap().last_used_at, Some(Time::from_millis(7)));
 
             let mut tx = db.write().await.unwrap();
             let stranger = sample::user_id();
@@ -145,6 +167,7 @@ mod tests {
             assert!(!revoke(&mut tx, &proof::mint(), user, ids[2], Time::from_millis(8)).await.unwrap());
             tx.commit().await.unwrap();
             assert!(by_hash(&db, [0; 32]).await.unwrap().is_none());
+            assert!(by_id(&db, ids[2]).await.unwrap().is_none());
             assert_eq!(list(&db, user, None, 9).await.unwrap().len(), 2);
         })
         .await;

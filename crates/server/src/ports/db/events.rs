@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Allowed, Organise};
-use stagedoor_domain::event::Latency;
-use stagedoor_domain::id::{EventId, StreamId};
+use stagedoor_domain::access::{Allowed, CreateEvent, Organise};
+use stagedoor_domain::event::{Latency, Policy};
+use stagedoor_domain::id::{EventId, StreamId, TeamId, UserId};
 
 use super::{Db, DbError, Row, Tx, before};
 
@@ -28,6 +28,10 @@ pub struct Event {
     pub reconnect_window: Duration,
     /// Raised to end every playback token at once.
     pub epoch: u32,
+    /// Whose it is; `None` for everybody's who has an account.
+    pub team: Option<TeamId>,
+    /// Who gets in, how many, and how they are written to.
+    pub policy: Policy,
     /// When it was made.
     pub created_at: Time,
 }
@@ -47,7 +51,7 @@ macro_rules! counted_where {
     ($rest:literal) => {
         concat!(
             "SELECT e.id, s.id AS stream_id, e.title, e.latency, e.starts_at, e.dvr_window_ms, e.reconnect_window_ms,
-        e.epoch, e.created_at,
+        e.epoch, e.team_id, e.policy, e.created_at,
         (SELECT COUNT(*) FROM invitations i WHERE i.event_id = e.id AND i.revoked_at IS NULL) AS invited,
         (SELECT COUNT(*) FROM invitations i WHERE i.event_id = e.id AND i.revoked_at IS NULL AND i.redeemed_at IS NOT NULL)
             AS redeemed
@@ -68,6 +72,8 @@ fn counted(row: &Row) -> Result<Counted, DbError> {
             dvr_window: row.duration("dvr_window_ms")?,
             reconnect_window: row.duration("reconnect_window_ms")?,
             epoch: u32::try_from(row.int("epoch")?).map_err(|_| DbError::Corrupt("epoch".to_owned()))?,
+            team: row.parse_maybe("team_id")?,
+            policy: row.known("policy", |json| serde_json::from_str(json).ok())?,
             created_at: row.time("created_at")?,
         },
         invited: row.count("invited")?,
@@ -75,15 +81,19 @@ fn counted(row: &Row) -> Result<Counted, DbError> {
     })
 }
 
+fn json(policy: &Policy) -> Result<String, DbError> {
+    serde_json::to_string(policy).map_err(|_| DbError::Corrupt("policy".to_owned()))
+}
+
 /// Adds an event and its stream.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn insert(tx: &mut Tx, _: &Allowed<Organise>, event: &Event) -> Result<(), DbError> {
-    let sql =
-        "INSERT INTO events (id, title, latency, starts_at, dvr_window_ms, reconnect_window_ms, epoch, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub async fn insert(tx: &mut Tx, _: &Allowed<CreateEvent>, event: &Event) -> Result<(), DbError> {
+    let sql = "INSERT INTO events (id, title, latency, starts_at, dvr_window_ms, reconnect_window_ms, epoch, team_id,
+                   policy, created_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let args = [
         event.id.into(),
         event.title.as_str().into(),
@@ -92,6 +102,8 @@ pub async fn insert(tx: &mut Tx, _: &Allowed<Organise>, event: &Event) -> Result
         event.dvr_window.into(),
         event.reconnect_window.into(),
         event.epoch.into(),
+        event.team.into(),
+        json(&event.policy)?.into(),
         event.created_at.into(),
     ];
     tx.execute(sql, args).await?;
@@ -108,14 +120,43 @@ pub async fn get(db: &Db, id: EventId) -> Result<Option<Counted>, DbError> {
     db.one(counted_where!("WHERE e.id = $1"), [id.into()]).await?.as_ref().map(counted).transpose()
 }
 
-/// Events, newest first.
+/// Events, newest first: those of the teams of `member` and everybody's, or with `None` all of them.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn list(db: &Db, cursor: Option<EventId>, limit: u32) -> Result<Vec<Counted>, DbError> {
-    let sql = counted_where!("WHERE e.id < $1 ORDER BY e.id DESC LIMIT $2");
-    db.all(sql, [before(cursor, EventId::new).into(), limit.into()]).await?.iter().map(counted).collect()
+pub async fn list(
+    db: &Db,
+    member: Option<UserId>,
+    cursor: Option<EventId>,
+    limit: u32,
+) -> Result<Vec<Counted>, DbError> {
+    let cursor = before(cursor, EventId::new);
+    let rows = match member {
+        None => {
+            let sql = counted_where!("WHERE e.id < $1 ORDER BY e.id DESC LIMIT $2");
+            db.all(sql, [cursor.into(), limit.into()]).await?
+        }
+        Some(member) => {
+            let sql = counted_where!(
+                "WHERE e.id < $1 AND (e.team_id IS NULL OR EXISTS
+                    (SELECT 1 FROM team_members m WHERE m.team_id = e.team_id AND m.user_id = $2))
+                 ORDER BY e.id DESC LIMIT $3"
+            );
+            db.all(sql, [cursor.into(), member.into(), limit.into()]).await?
+        }
+    };
+    rows.iter().map(counted).collect()
+}
+
+/// What an event is called and when it begins: what messages say about it.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn heading(db: &Db, id: EventId) -> Result<Option<(String, Option<Time>)>, DbError> {
+    let row = db.one("SELECT title, starts_at FROM events WHERE id = $1", [id.into()]).await?;
+    row.map(|row| Ok((row.text("title")?, row.time_maybe("starts_at")?))).transpose()
 }
 
 /// Every event: for the table in memory at start.
@@ -128,32 +169,45 @@ pub async fn all(db: &Db) -> Result<Vec<Event>, DbError> {
     rows.iter().map(|row| counted(row).map(|counted| counted.event)).collect()
 }
 
-/// Writes the settings of an event; says whether there is one.
+/// Writes the settings of the event of the permission; says whether there is one.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn update(tx: &mut Tx, _: &Allowed<Organise>, event: &Event) -> Result<bool, DbError> {
-    let sql = "UPDATE events SET title = $1, latency = $2, starts_at = $3, dvr_window_ms = $4, reconnect_window_ms = $5
-               WHERE id = $6";
+pub async fn update(tx: &mut Tx, allowed: &Allowed<Organise>, event: &Event) -> Result<bool, DbError> {
+    let sql =
+        "UPDATE events SET title = $1, latency = $2, starts_at = $3, dvr_window_ms = $4, reconnect_window_ms = $5,
+                   team_id = $6, policy = $7
+               WHERE id = $8";
     let args = [
         event.title.as_str().into(),
         event.latency.as_str().into(),
         event.starts_at.into(),
         event.dvr_window.into(),
         event.reconnect_window.into(),
-        event.id.into(),
+        event.team.into(),
+        json(&event.policy)?.into(),
+        allowed.event.into(),
     ];
     Ok(tx.execute(sql, args).await? > 0)
 }
 
-/// Deletes an event with its stream, keys, invitations and sessions; says whether there was one.
+/// Holds an event's row until the transaction ends.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn delete(tx: &mut Tx, _: &Allowed<Organise>, id: EventId) -> Result<bool, DbError> {
-    Ok(tx.execute("DELETE FROM events WHERE id = $1", [id.into()]).await? > 0)
+pub async fn lock(tx: &mut Tx, id: EventId) -> Result<(), DbError> {
+    tx.execute("UPDATE events SET title = title WHERE id = $1", [id.into()]).await.map(|_| ())
+}
+
+/// Deletes the event of the permission with its stream, keys, invitations and sessions; says whether there was one.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn delete(tx: &mut Tx, allowed: &Allowed<Organise>) -> Result<bool, DbError> {
+    Ok(tx.execute("DELETE FROM events WHERE id = $1", [allowed.event.into()]).await? > 0)
 }
 
 #[cfg(test)]
@@ -167,23 +221,52 @@ mod tests {
             let (a, b) = (sample::event(&db).await, sample::event(&db).await);
             assert_eq!(get(&db, a.id).await.unwrap().unwrap().event, a);
             let ids = |list: Vec<Counted>| list.into_iter().map(|counted| counted.event.id).collect::<Vec<_>>();
-            assert_eq!(ids(list(&db, None, 1).await.unwrap()), [b.id]);
-            assert_eq!(ids(list(&db, Some(b.id), 5).await.unwrap()), [a.id]);
+            assert_eq!(ids(list(&db, None, None, 1).await.unwrap()), [b.id]);
+            assert_eq!(ids(list(&db, None, Some(b.id), 5).await.unwrap()), [a.id]);
             assert_eq!(all(&db).await.unwrap(), [a.clone(), b.clone()]);
 
             let changed = Event {
                 title: "Другое".into(),
                 latency: Latency::Standard,
                 starts_at: Some(Time::from_millis(5)),
+                policy: serde_json::from_str(r#"{"access":{"countries":["FR"]},"admission":{"capacity":9}}"#).unwrap(),
                 ..a.clone()
             };
             let mut tx = db.write().await.unwrap();
-            assert!(update(&mut tx, &proof::organise(), &changed).await.unwrap());
-            assert!(delete(&mut tx, &proof::organise(), b.id).await.unwrap());
-            assert!(!delete(&mut tx, &proof::organise(), b.id).await.unwrap());
-            assert!(!update(&mut tx, &proof::organise(), &b).await.unwrap());
+            assert!(update(&mut tx, &proof::organise(a.id), &changed).await.unwrap());
+            assert!(delete(&mut tx, &proof::organise(b.id)).await.unwrap());
+            assert!(!delete(&mut tx, &proof::organise(b.id)).await.unwrap());
+            assert!(!update(&mut tx, &proof::organise(b.id), &b).await.unwrap());
             tx.commit().await.unwrap();
             assert_eq!(all(&db).await.unwrap(), [changed]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn people_see_the_events_of_their_teams_and_everybodys() {
+        both(async |db| {
+            let (ada, eve) = (sample::user(&db, "ada").await, sample::user(&db, "eve").await);
+            let (shared, theirs) = (sample::event(&db).await, sample::event(&db).await);
+            let team = super::super::teams::Team {
+                id: TeamId::new(sample::uuid()),
+                name: "Choir".into(),
+                created_at: Time::from_millis(1),
+            };
+            let mut tx = db.write().await.unwrap();
+            super::super::teams::insert(&mut tx, &proof::administer(), &team).await.unwrap();
+            super::super::teams::join(&mut tx, &proof::administer(), team.id, ada).await.unwrap();
+            let changed = Event { team: Some(team.id), ..theirs.clone() };
+            assert!(update(&mut tx, &proof::organise(theirs.id), &changed).await.unwrap());
+            tx.commit().await.unwrap();
+            for (member, seen) in [
+                (None, vec![theirs.id, shared.id]),
+                (Some(ada), vec![theirs.id, shared.id]),
+                (Some(eve), vec![shared.id]),
+            ] {
+                let found = list(&db, member, None, 9).await.unwrap();
+                assert_eq!(found.iter().map(|counted| counted.event.id).collect::<Vec<_>>(), seen);
+            }
         })
         .await;
     }
@@ -203,7 +286,7 @@ mod tests {
             assert_eq!((counted.invited, counted.redeemed), (4, 1));
             let mut tx = db.write().await.unwrap();
             let now = Time::from_millis(2);
-            super::super::invitations::revoke(&mut tx, &proof::organise(), event.id, invitation.id, now).await.unwrap();
+            super::super::invitations::revoke(&mut tx, &proof::organise(event.id), invitation.id, now).await.unwrap();
             tx.commit().await.unwrap();
             let counted = get(&db, event.id).await.unwrap().unwrap();
             assert_eq!((counted.invited, counted.redeemed), (3, 0));

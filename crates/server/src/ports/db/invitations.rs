@@ -1,10 +1,10 @@
-//! Invitations: a person and the hash of their code.
+//! Invitations: a person, the hash of their code, and where it stands.
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Allowed, Digest, InvitationState, Organise};
 use stagedoor_domain::id::{EventId, InvitationId};
 
-use super::{Db, DbError, Row, Tx, before};
+use super::{Db, DbError, Many, Row, Tx, before};
 
 /// An invitee.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,26 +15,118 @@ pub struct Invitation {
     pub event: EventId,
     /// Who they are.
     pub name: String,
+    /// Where the present code stands.
+    pub state: InvitationState,
+    /// Since when.
+    pub state_at: Time,
     /// Their code, sealed by the vault.
     pub sealed: Vec<u8>,
+    /// How many codes they have had, counted from 1.
+    pub code_generation: u32,
     /// When they were invited.
     pub created_at: Time,
     /// When their code was first used.
     pub redeemed_at: Option<Time>,
     /// When the invitation was withdrawn.
     pub revoked_at: Option<Time>,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// Sessions that the present code opened.
+    pub uses: u32,
+    /// Sessions that it may open; without it, any number.
+    pub max_uses: Option<u32>,
+    /// Guests that they may bring.
+    pub plus_ones: u32,
+    /// Whose guest they are.
+    pub guest_of: Option<InvitationId>,
+    /// A BCP 47 tag; empty for the event's language.
+    pub language: String,
+    /// Since when an organiser keeps them out.
+    pub blocked_at: Option<Time>,
+    /// When they were forgotten.
+    pub erased_at: Option<Time>,
+    /// The key of this person, sealed by the vault; taken away when they are forgotten.
+    pub person_key: Option<Vec<u8>>,
+    /// How they are reached, sealed by the key of this person.
+    pub contact: Option<Vec<u8>>,
 }
 
 impl Invitation {
-    /// Where it stands.
+    /// An invitation with a code and a name and nothing else.
     #[must_use]
-    pub fn state(&self) -> InvitationState {
-        match (self.revoked_at, self.redeemed_at) {
-            (Some(_), _) => InvitationState::Revoked,
-            (None, Some(_)) => InvitationState::Redeemed,
-            (None, None) => InvitationState::Created,
+    pub fn new(id: InvitationId, event: EventId, name: &str, sealed: Vec<u8>, now: Time) -> Self {
+        Self {
+            id,
+            event,
+            name: name.to_owned(),
+            state: InvitationState::Created,
+            state_at: now,
+            sealed,
+            code_generation: 1,
+            created_at: now,
+            redeemed_at: None,
+            revoked_at: None,
+            expires_at: None,
+            uses: 0,
+            max_uses: None,
+            plus_ones: 0,
+            guest_of: None,
+            language: String::new(),
+            blocked_at: None,
+            erased_at: None,
+            person_key: None,
+            contact: None,
         }
     }
+
+    /// Whether its code opened as many sessions as it may.
+    #[must_use]
+    pub fn used_up(&self) -> bool {
+        self.max_uses.is_some_and(|max| self.uses >= max)
+    }
+}
+
+/// What a row is found by without being opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    /// Of the code.
+    pub code: Digest,
+    /// Of the telephone number.
+    pub phone: Option<Digest>,
+    /// Of the e-mail address.
+    pub email: Option<Digest>,
+}
+
+impl Hashes {
+    /// Of an invitation that cannot be reached by anything.
+    #[must_use]
+    pub fn of_code(code: Digest) -> Self {
+        Self { code, phone: None, email: None }
+    }
+}
+
+/// A step in the life of an invitation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Where it stood from then on.
+    pub state: InvitationState,
+    /// When.
+    pub at: Time,
+    /// A few words, or nothing.
+    pub detail: String,
+}
+
+macro_rules! columns {
+    () => {
+        "id, event_id, name, state, state_at, code_sealed, code_generation, created_at, redeemed_at, revoked_at, expires_at,
+         uses, max_uses, plus_ones, guest_of, language, blocked_at, erased_at, person_key, contact_sealed"
+    };
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT ", columns!(), " FROM invitations ", $rest)
+    };
 }
 
 fn invitation(row: &Row) -> Result<Invitation, DbError> {
@@ -42,31 +134,202 @@ fn invitation(row: &Row) -> Result<Invitation, DbError> {
         id: row.parse("id")?,
         event: row.parse("event_id")?,
         name: row.text("name")?,
+        state: row.known("state", InvitationState::from_name)?,
+        state_at: row.time("state_at")?,
         sealed: row.bytes("code_sealed")?,
+        code_generation: row.small("code_generation")?,
         created_at: row.time("created_at")?,
         redeemed_at: row.time_maybe("redeemed_at")?,
         revoked_at: row.time_maybe("revoked_at")?,
+        expires_at: row.time_maybe("expires_at")?,
+        uses: row.small("uses")?,
+        max_uses: row.small_maybe("max_uses")?,
+        plus_ones: row.small("plus_ones")?,
+        guest_of: row.parse_maybe("guest_of")?,
+        language: row.text("language")?,
+        blocked_at: row.time_maybe("blocked_at")?,
+        erased_at: row.time_maybe("erased_at")?,
+        person_key: row.bytes_maybe("person_key")?,
+        contact: row.bytes_maybe("contact_sealed")?,
     })
+}
+
+static INSERT: Many = Many::new(
+    "INSERT INTO invitations (id, event_id, name, name_folded, state, state_at, code_hash, code_sealed, code_generation,
+         created_at, expires_at, max_uses, plus_ones, guest_of, language, person_key, contact_sealed, phone_hash, email_hash)
+     VALUES ",
+    19,
+    "",
+);
+
+/// Adds invitations.
+///
+/// # Errors
+///
+/// [`DbError::Exists`] for a code that somebody has already (make another one), or a telephone number that somebody at
+/// this event has.
+pub async fn insert_all(tx: &mut Tx, _: &Allowed<Organise>, new: &[(Invitation, Hashes)]) -> Result<(), DbError> {
+    let rows = new.iter().map(|(invitation, hashes)| {
+        vec![
+            invitation.id.into(),
+            invitation.event.into(),
+            invitation.name.as_str().into(),
+            invitation.name.to_lowercase().into(),
+            invitation.state.as_str().into(),
+            invitation.state_at.into(),
+            hashes.code.into(),
+            invitation.sealed.clone().into(),
+            invitation.code_generation.into(),
+            invitation.created_at.into(),
+            invitation.expires_at.into(),
+            invitation.max_uses.into(),
+            invitation.plus_ones.into(),
+            invitation.guest_of.into(),
+            invitation.language.as_str().into(),
+            invitation.person_key.clone().into(),
+            invitation.contact.clone().into(),
+            hashes.phone.into(),
+            hashes.email.into(),
+        ]
+    });
+    tx.many(&INSERT, rows.collect()).await
 }
 
 /// Adds an invitation.
 ///
 /// # Errors
 ///
-/// [`DbError::Exists`] for a code that somebody has already: make another one.
-pub async fn insert(tx: &mut Tx, _: &Allowed<Organise>, invitation: &Invitation, code: Digest) -> Result<(), DbError> {
-    let sql = "INSERT INTO invitations (id, event_id, name, name_folded, code_hash, code_sealed, created_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)";
-    let args = [
-        invitation.id.into(),
-        invitation.event.into(),
-        invitation.name.as_str().into(),
-        invitation.name.to_lowercase().into(),
-        code.into(),
-        invitation.sealed.clone().into(),
-        invitation.created_at.into(),
-    ];
-    tx.execute(sql, args).await.map(|_| ())
+/// As [`insert_all`].
+pub async fn insert(
+    tx: &mut Tx,
+    allowed: &Allowed<Organise>,
+    invitation: &Invitation,
+    hashes: &Hashes,
+) -> Result<(), DbError> {
+    insert_all(tx, allowed, &[(invitation.clone(), *hashes)]).await
+}
+
+/// Which column people are looked up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The hash of their telephone number.
+    Phone,
+    /// The hash of their e-mail address.
+    Email,
+}
+
+/// Arguments of [`of_hashes`]; what is missing is filled up with the last one.
+const HASHES: usize = 50;
+
+macro_rules! of_hashes {
+    ($column:literal) => {
+        concat!(
+            "SELECT ", columns!(), ", ", $column, " AS hash, phone_hash IS NOT NULL AS has_phone FROM invitations
+             WHERE event_id = $1 AND ", $column, " IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+             $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
+             $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51) ORDER BY id"
+        )
+    };
+}
+
+/// Somebody who was found by how they are reached.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The row.
+    pub invitation: Invitation,
+    /// By which hash.
+    pub hash: Digest,
+    /// Whether their telephone is known.
+    pub has_phone: bool,
+}
+
+/// The people of `event` with these telephone numbers or addresses, oldest first.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn of_hashes(tx: &mut Tx, event: EventId, by: By, hashes: &[Digest]) -> Result<Vec<Found>, DbError> {
+    let sql = match by {
+        By::Phone => of_hashes!("phone_hash"),
+        By::Email => of_hashes!("email_hash"),
+    };
+    let mut found = Vec::new();
+    for some in hashes.chunks(HASHES) {
+        let Some(last) = some.last() else { continue };
+        let hashes = some.iter().chain(std::iter::repeat(last)).take(HASHES);
+        let args = std::iter::once(event.into()).chain(hashes.map(|hash| (*hash).into()));
+        for row in tx.all(sql, args).await? {
+            found.push(Found {
+                invitation: invitation(&row)?,
+                hash: row.digest("hash")?,
+                has_phone: row.bool("has_phone")?,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// How somebody is reached, ready for its row.
+#[derive(Clone, Debug, Default)]
+pub struct SealedContact {
+    /// The key of this person, sealed by the vault.
+    pub person_key: Option<Vec<u8>>,
+    /// What it seals.
+    pub contact: Option<Vec<u8>>,
+    /// Of the telephone number.
+    pub phone: Option<Digest>,
+    /// Of the e-mail address.
+    pub email: Option<Digest>,
+}
+
+/// Writes how somebody is reached, in place of what was there.
+///
+/// # Errors
+///
+/// [`DbError::Exists`] for a telephone number that somebody else at this event has.
+pub async fn set_contact(
+    tx: &mut Tx,
+    _: &Allowed<Organise>,
+    id: InvitationId,
+    contact: &SealedContact,
+) -> Result<(), DbError> {
+    let sql =
+        "UPDATE invitations SET person_key = $1, contact_sealed = $2, phone_hash = $3, email_hash = $4 WHERE id = $5";
+    let SealedContact { person_key, contact, phone, email } = contact.clone();
+    tx.execute(sql, [person_key.into(), contact.into(), phone.into(), email.into(), id.into()]).await.map(|_| ())
+}
+
+/// Writes somebody's language.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn set_language(tx: &mut Tx, _: &Allowed<Organise>, id: InvitationId, language: &str) -> Result<(), DbError> {
+    let sql = "UPDATE invitations SET language = $1 WHERE id = $2";
+    tx.execute(sql, [language.into(), id.into()]).await.map(|_| ())
+}
+
+static TAG: Many = Many::new(
+    "INSERT INTO invitation_tags (event_id, tag, invitation_id) VALUES ",
+    3,
+    " ON CONFLICT (event_id, tag, invitation_id) DO NOTHING",
+);
+
+/// Puts tags on people; those who have one keep it.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn tag(
+    tx: &mut Tx,
+    allowed: &Allowed<Organise>,
+    people: &[InvitationId],
+    tags: &[String],
+) -> Result<(), DbError> {
+    let rows = people
+        .iter()
+        .flat_map(|id| tags.iter().map(|tag| vec![allowed.event.into(), tag.as_str().into(), (*id).into()]));
+    tx.many(&TAG, rows.collect()).await
 }
 
 /// One invitation of `event`.
@@ -75,9 +338,72 @@ pub async fn insert(tx: &mut Tx, _: &Allowed<Organise>, invitation: &Invitation,
 ///
 /// Any [`DbError`] of a statement.
 pub async fn get(db: &Db, event: EventId, id: InvitationId) -> Result<Option<Invitation>, DbError> {
-    let sql = "SELECT id, event_id, name, code_sealed, created_at, redeemed_at, revoked_at FROM invitations
-               WHERE id = $1 AND event_id = $2";
+    let sql = select!("WHERE id = $1 AND event_id = $2");
     db.one(sql, [id.into(), event.into()]).await?.as_ref().map(invitation).transpose()
+}
+
+/// One invitation, of whatever event.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn by_id(db: &Db, id: InvitationId) -> Result<Option<Invitation>, DbError> {
+    db.one(select!("WHERE id = $1"), [id.into()]).await?.as_ref().map(invitation).transpose()
+}
+
+/// How an invitation came to where it stands, oldest first; that it was created is not in it.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn history(db: &Db, id: InvitationId) -> Result<Vec<Step>, DbError> {
+    // An invitation has a handful of steps; a thousand is somebody's loop, of which the first thousand tell enough.
+    let sql = "SELECT state, at, detail FROM invitation_history WHERE invitation_id = $1 ORDER BY number LIMIT 1000";
+    let rows = db.all(sql, [id.into()]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Step {
+                state: row.known("state", InvitationState::from_name)?,
+                at: row.time("at")?,
+                detail: row.text("detail")?,
+            })
+        })
+        .collect()
+}
+
+/// Takes an invitation a step further, and writes the step down with a few words (never a number or an address);
+/// says whether it went: a step back is none, and whoever reports one comes too late.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn advance(
+    tx: &mut Tx,
+    id: InvitationId,
+    to: InvitationState,
+    at: Time,
+    detail: &str,
+) -> Result<bool, DbError> {
+    let mut from = String::from(" ");
+    for state in InvitationState::ALL.into_iter().filter(|state| state.may_become(to)) {
+        from.push_str(state.as_str());
+        from.push(' ');
+    }
+    let sql = "UPDATE invitations SET state = $1, state_at = $2 WHERE id = $3 AND CAST($4 AS TEXT) LIKE '% ' || state || ' %'";
+    if tx.execute(sql, [to.as_str().into(), at.into(), id.into(), from.into()]).await? == 0 {
+        return Ok(false);
+    }
+    note(tx, id, to, at, detail).await?;
+    Ok(true)
+}
+
+/// Writes a step down. The invitation's row is locked by whoever calls.
+async fn note(tx: &mut Tx, id: InvitationId, state: InvitationState, at: Time, detail: &str) -> Result<(), DbError> {
+    let sql = "INSERT INTO invitation_history (invitation_id, number, state, at, detail)
+               SELECT CAST($1 AS TEXT), COALESCE(MAX(number), 0) + 1, CAST($2 AS TEXT), CAST($3 AS BIGINT),
+                   CAST($4 AS TEXT)
+               FROM invitation_history WHERE invitation_id = $1";
+    tx.execute(sql, [id.into(), state.as_str().into(), at.into(), detail.into()]).await.map(|_| ())
 }
 
 /// The invitations of `event` whose name contains `search` (in any case; empty finds all), newest first.
@@ -92,8 +418,7 @@ pub async fn list(
     cursor: Option<InvitationId>,
     limit: u32,
 ) -> Result<Vec<Invitation>, DbError> {
-    let sql = "SELECT id, event_id, name, code_sealed, created_at, redeemed_at, revoked_at FROM invitations
-               WHERE event_id = $1 AND id < $2 AND name_folded LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4";
+    let sql = select!("WHERE event_id = $1 AND id < $2 AND name_folded LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4");
     let mut pattern = String::from("%");
     for letter in search.to_lowercase().chars() {
         if matches!(letter, '%' | '_' | '!') {
@@ -106,14 +431,23 @@ pub async fn list(
     db.all(sql, args).await?.iter().map(invitation).collect()
 }
 
+/// How many people are invited to `event`, in whatever state.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn count(db: &Db, event: EventId) -> Result<u64, DbError> {
+    let row = db.one("SELECT COUNT(*) AS people FROM invitations WHERE event_id = $1", [event.into()]).await?;
+    row.map_or(Ok(0), |row| row.count("people"))
+}
+
 /// The invitation of `event` with this code, in whatever state.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
 pub async fn by_code(db: &Db, event: EventId, code: Digest) -> Result<Option<Invitation>, DbError> {
-    let sql = "SELECT id, event_id, name, code_sealed, created_at, redeemed_at, revoked_at FROM invitations
-               WHERE event_id = $1 AND code_hash = $2";
+    let sql = select!("WHERE event_id = $1 AND code_hash = $2");
     db.one(sql, [event.into(), code.into()]).await?.as_ref().map(invitation).transpose()
 }
 
@@ -124,35 +458,32 @@ pub async fn by_code(db: &Db, event: EventId, code: Digest) -> Result<Option<Inv
 ///
 /// Any [`DbError`] of a statement.
 pub async fn lock(tx: &mut Tx, id: InvitationId) -> Result<Option<Invitation>, DbError> {
-    let sql = "UPDATE invitations SET name = name WHERE id = $1
-               RETURNING id, event_id, name, code_sealed, created_at, redeemed_at, revoked_at";
+    let sql = concat!("UPDATE invitations SET name = name WHERE id = $1 RETURNING ", columns!());
     tx.one(sql, [id.into()]).await?.as_ref().map(invitation).transpose()
 }
 
-/// Notes the first use of a code.
+/// Notes a use of a code.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
 pub async fn redeemed(tx: &mut Tx, id: InvitationId, now: Time) -> Result<(), DbError> {
-    let sql = "UPDATE invitations SET redeemed_at = $1 WHERE id = $2 AND redeemed_at IS NULL";
-    tx.execute(sql, [now.into(), id.into()]).await.map(|_| ())
+    let sql = "UPDATE invitations SET uses = uses + 1, redeemed_at = COALESCE(redeemed_at, $1) WHERE id = $2";
+    tx.execute(sql, [now.into(), id.into()]).await?;
+    advance(tx, id, InvitationState::Redeemed, now, "").await.map(|_| ())
 }
 
-/// Withdraws an invitation of `event`; says whether there was one to withdraw.
+/// Withdraws an invitation of the event of the permission; says whether there was one to withdraw.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn revoke(
-    tx: &mut Tx,
-    _: &Allowed<Organise>,
-    event: EventId,
-    id: InvitationId,
-    now: Time,
-) -> Result<bool, DbError> {
+pub async fn revoke(tx: &mut Tx, allowed: &Allowed<Organise>, id: InvitationId, now: Time) -> Result<bool, DbError> {
     let sql = "UPDATE invitations SET revoked_at = $1 WHERE id = $2 AND event_id = $3 AND revoked_at IS NULL";
-    Ok(tx.execute(sql, [now.into(), id.into(), event.into()]).await? > 0)
+    if tx.execute(sql, [now.into(), id.into(), allowed.event.into()]).await? == 0 {
+        return Ok(false);
+    }
+    advance(tx, id, InvitationState::Revoked, now, "").await.map(|_| true)
 }
 
 #[cfg(test)]
@@ -165,7 +496,7 @@ mod tests {
         both(async |db| {
             let event = sample::event(&db).await;
             let made = sample::invitation(&db, event.id).await;
-            assert_eq!(made.state(), InvitationState::Created);
+            assert_eq!(made.state, InvitationState::Created);
             assert_eq!(get(&db, event.id, made.id).await.unwrap(), Some(made.clone()));
             assert_eq!(get(&db, sample::event_id(), made.id).await.unwrap(), None, "of another event");
 
@@ -173,15 +504,72 @@ mod tests {
             redeemed(&mut tx, made.id, Time::from_millis(5)).await.unwrap();
             redeemed(&mut tx, made.id, Time::from_millis(6)).await.unwrap();
             let now = lock(&mut tx, made.id).await.unwrap().unwrap();
-            assert_eq!((now.redeemed_at, now.state()), (Some(Time::from_millis(5)), InvitationState::Redeemed));
+            assert_eq!((now.redeemed_at, now.state), (Some(Time::from_millis(5)), InvitationState::Redeemed));
             assert!(
-                !revoke(&mut tx, &proof::organise(), sample::event_id(), made.id, Time::from_millis(7)).await.unwrap()
+                !revoke(&mut tx, &proof::organise(sample::event_id()), made.id, Time::from_millis(7)).await.unwrap()
             );
-            assert!(revoke(&mut tx, &proof::organise(), event.id, made.id, Time::from_millis(7)).await.unwrap());
-            assert!(!revoke(&mut tx, &proof::organise(), event.id, made.id, Time::from_millis(8)).await.unwrap());
+            assert!(revoke(&mut tx, &proof::organise(event.id), made.id, Time::from_millis(7)).await.unwrap());
+            assert!(!revoke(&mut tx, &proof::organise(event.id), made.id, Time::from_millis(8)).await.unwrap());
             tx.commit().await.unwrap();
             let now = get(&db, event.id, made.id).await.unwrap().unwrap();
-            assert_eq!((now.revoked_at, now.state()), (Some(Time::from_millis(7)), InvitationState::Revoked));
+            assert_eq!((now.revoked_at, now.state), (Some(Time::from_millis(7)), InvitationState::Revoked));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn steps_go_forward_and_are_written_down_in_their_order() {
+        use InvitationState as S;
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let made = sample::invitation(&db, event.id).await;
+            let mut tx = db.write().await.unwrap();
+            let mut went = Vec::new();
+            for (at, to) in
+                [S::Sent, S::Queued, S::Failed, S::Queued, S::Delivered, S::Failed, S::Opened].into_iter().enumerate()
+            {
+                let at = Time::from_millis(10 + i64::try_from(at).unwrap());
+                went.push(advance(&mut tx, made.id, to, at, to.as_str()).await.unwrap());
+            }
+            assert!(
+                !advance(&mut tx, InvitationId::new(sample::uuid()), S::Sent, Time::from_millis(1), "").await.unwrap()
+            );
+            tx.commit().await.unwrap();
+            assert_eq!(went, [true, false, true, true, true, false, true]);
+            let steps = history(&db, made.id).await.unwrap();
+            let states: Vec<_> = steps.iter().map(|step| step.state).collect();
+            assert_eq!(states, [S::Sent, S::Failed, S::Queued, S::Delivered, S::Opened]);
+            assert_eq!((steps[4].at, steps[4].detail.as_str()), (Time::from_millis(16), "opened"));
+            let now = by_id(&db, made.id).await.unwrap().unwrap();
+            assert_eq!((now.state, now.state_at), (S::Opened, Time::from_millis(16)));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn everything_about_an_invitee_survives_the_database_and_a_number_is_invited_once() {
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let host = sample::invitation(&db, event.id).await;
+            let new = |code: u8| Invitation {
+                expires_at: Some(Time::from_millis(50)),
+                max_uses: Some(3),
+                plus_ones: 2,
+                guest_of: Some(host.id),
+                language: "fr".into(),
+                person_key: Some(vec![1]),
+                contact: Some(vec![2]),
+                ..Invitation::new(InvitationId::new(sample::uuid()), event.id, "Bob", vec![code], Time::from_millis(5))
+            };
+            let (made, twin) = (new(1), new(2));
+            let hashes = |code| Hashes { code: [code; 32], phone: Some([8; 32]), email: Some([9; 32]) };
+            let mut tx = db.write().await.unwrap();
+            insert(&mut tx, &proof::organise(event.id), &made, &hashes(1)).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(get(&db, event.id, made.id).await.unwrap(), Some(made.clone()));
+            let mut tx = db.write().await.unwrap();
+            let again = insert(&mut tx, &proof::organise(event.id), &twin, &hashes(2)).await;
+            assert!(matches!(again, Err(DbError::Exists)), "{again:?}");
         })
         .await;
     }
@@ -196,7 +584,10 @@ mod tests {
             assert_eq!(by_code(&db, a.id, [8; 32]).await.unwrap(), None);
             let twin = Invitation { id: InvitationId::new(sample::uuid()), ..made };
             let mut tx = db.write().await.unwrap();
-            assert!(matches!(insert(&mut tx, &proof::organise(), &twin, [7; 32]).await, Err(DbError::Exists)));
+            assert!(matches!(
+                insert(&mut tx, &proof::organise(twin.event), &twin, &Hashes::of_code([7; 32])).await,
+                Err(DbError::Exists)
+            ));
         })
         .await;
     }

@@ -10,17 +10,33 @@
 
 mod value;
 
+pub mod admission;
 pub mod api_tokens;
 pub mod broadcasts;
+pub mod browsers;
+pub mod concurrency;
+pub mod deliveries;
 pub mod events;
+pub mod factors;
 pub mod facts;
+pub mod imports;
+pub mod incidents;
 pub mod invitations;
+pub mod log;
+pub mod message_templates;
+pub mod messages;
+pub mod names;
+pub mod opt_outs;
 pub mod segments;
+pub mod selection;
+pub mod sends;
 pub mod sessions;
 pub mod settings;
 pub mod stream_keys;
 pub mod streams;
+pub mod teams;
 pub mod users;
+pub mod webhooks;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,6 +44,7 @@ pub(crate) mod testing;
 use std::borrow::Cow;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -45,7 +62,24 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 
 /// The statements that bring an empty or older database to the present form, in order. Never change one that was
 /// released: its checksum is compared.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../../migrations/0001_first.sql")),
+    (2, "invitation only", include_str!("../../../migrations/0002_invitation_only.sql")),
+    (3, "invitations", include_str!("../../../migrations/0003_invitations.sql")),
+    (4, "messages", include_str!("../../../migrations/0004_messages.sql")),
+    (6, "accounts", include_str!("../../../migrations/0006_accounts.sql")),
+    (8, "room", include_str!("../../../migrations/0008_room.sql")),
+    (9, "admission", include_str!("../../../migrations/0009_admission.sql")),
+];
+
+/// The migration with a part for each database: triggers have no common language.
+const LOG: (i64, &str) = (7, "log");
+const LOG_SQLITE: &str =
+    concat!(include_str!("../../../migrations/0007_log.sql"), include_str!("../../../migrations/0007_log_sqlite.sql"));
+const LOG_POSTGRES: &str = concat!(
+    include_str!("../../../migrations/0007_log.sql"),
+    include_str!("../../../migrations/0007_log_postgres.sql")
+);
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -169,9 +203,15 @@ impl Db {
     }
 
     async fn migrate(&self) -> Result<(), DbError> {
-        let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        let log = match self {
+            Self::Sqlite { .. } => LOG_SQLITE,
+            Self::Postgres(_) => LOG_POSTGRES,
+        };
+        let mut migrations: Vec<_> = MIGRATIONS.iter().copied().chain([(LOG.0, LOG.1, log)]).collect();
+        migrations.sort_unstable_by_key(|(version, _, _)| *version);
+        let migrations = migrations.into_iter().map(|(version, name, sql)| {
             let text = sqlx::SqlStr::from_static(sql);
-            Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, text, false)
+            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
         });
         let migrator = Migrator::with_migrations(migrations.collect());
         match self {
@@ -290,6 +330,59 @@ impl Tx {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Rows that [`Tx::many`] writes with one statement.
+const MANY: usize = 50;
+
+/// A statement with a list of rows in it: `INSERT INTO t (a, b) VALUES ` and so many `($1, $2)`, then the rest.
+#[derive(Debug)]
+pub struct Many {
+    head: &'static str,
+    columns: usize,
+    tail: &'static str,
+    /// For [`MANY`] rows and for one: few texts, so that the database prepares each once.
+    texts: [OnceLock<String>; 2],
+}
+
+impl Many {
+    /// A statement whose rows have `columns` arguments each.
+    #[must_use]
+    pub const fn new(head: &'static str, columns: usize, tail: &'static str) -> Self {
+        Self { head, columns, tail, texts: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    fn text(&'static self, rows: usize) -> &'static str {
+        let text = if rows == MANY { &self.texts[0] } else { &self.texts[1] };
+        text.get_or_init(|| {
+            let row = |at: usize| {
+                let args: Vec<_> =
+                    (1..=self.columns).map(|column| format!("${}", at * self.columns + column)).collect();
+                format!("({})", args.join(", "))
+            };
+            let rows: Vec<_> = (0..rows).map(row).collect();
+            format!("{}{}{}", self.head, rows.join(", "), self.tail)
+        })
+    }
+}
+
+impl Tx {
+    /// Runs a statement for all rows, many of them at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`execute`](Self::execute).
+    pub async fn many(&mut self, many: &'static Many, rows: Vec<Vec<Value>>) -> Result<(), DbError> {
+        let mut rows = rows.into_iter();
+        while rows.len() >= MANY {
+            let args: Vec<_> = rows.by_ref().take(MANY).flatten().collect();
+            self.execute(many.text(MANY), args).await?;
+        }
+        for row in rows {
+            self.execute(many.text(1), row).await?;
         }
         Ok(())
     }

@@ -83,6 +83,16 @@ pub async fn active_of(tx: &mut Tx, invitation: InvitationId) -> Result<Option<S
     tx.one(sql, [invitation.into()]).await?.as_ref().map(session).transpose()
 }
 
+/// Whether an invitation has an active session, by a reader that may be a moment behind.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn is_held(db: &Db, invitation: InvitationId) -> Result<bool, DbError> {
+    let sql = "SELECT id FROM sessions WHERE invitation_id = $1 AND ended_at IS NULL";
+    Ok(db.one(sql, [invitation.into()]).await?.is_some())
+}
+
 /// The session that a browser with this cookie has in `event`, also when it is over.
 ///
 /// # Errors
@@ -117,6 +127,23 @@ pub async fn end(tx: &mut Tx, id: SessionId, reason: EndReason, now: Time) -> Re
     Ok(tx.execute(sql, [now.into(), reason.as_str().into(), id.into()]).await? > 0)
 }
 
+/// Ends the sessions of an invitation; says which were active, and in which event.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn end_of(
+    tx: &mut Tx,
+    invitation: InvitationId,
+    reason: EndReason,
+    now: Time,
+) -> Result<Vec<(SessionId, EventId)>, DbError> {
+    let sql = "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE invitation_id = $3 AND ended_at IS NULL
+               RETURNING id, event_id";
+    let rows = tx.all(sql, [now.into(), reason.as_str().into(), invitation.into()]).await?;
+    rows.iter().map(|row| Ok((row.parse("id")?, row.parse("event_id")?))).collect()
+}
+
 /// Notes when a session was last seen; never moves it back.
 ///
 /// # Errors
@@ -147,6 +174,7 @@ mod tests {
 
             let mut tx = db.write().await.unwrap();
             assert_eq!(active_of(&mut tx, invitation.id).await.unwrap(), Some(first.clone()));
+            assert!(is_held(&db, invitation.id).await.unwrap());
             assert!(end(&mut tx, first.id, EndReason::Replaced, Time::from_millis(9)).await.unwrap());
             assert!(!end(&mut tx, first.id, EndReason::Revoked, Time::from_millis(9)).await.unwrap());
             insert(&mut tx, &second).await.unwrap();
@@ -156,6 +184,27 @@ mod tests {
             assert_eq!(found.state, SessionState::Ended(EndReason::Replaced));
             assert_eq!(by_cookie(&db, sample::event_id(), [1; 32]).await.unwrap(), None, "of another event");
             assert_eq!(all_active(&db).await.unwrap(), [(second, invitation.name)]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_sessions_of_an_invitation_end_once() {
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let (a, b) = (sample::invitation(&db, event.id).await, sample::invitation(&db, event.id).await);
+            let (first, other) = (sample::session(&a, 1), sample::session(&b, 2));
+            let mut tx = db.write().await.unwrap();
+            insert(&mut tx, &first).await.unwrap();
+            insert(&mut tx, &other).await.unwrap();
+            let now = Time::from_millis(9);
+            let ended = end_of(&mut tx, a.id, EndReason::CodeChanged, now).await.unwrap();
+            assert_eq!(ended, [(first.id, event.id)]);
+            assert_eq!(end_of(&mut tx, a.id, EndReason::Revoked, now).await.unwrap(), []);
+            tx.commit().await.unwrap();
+            let found = by_cookie(&db, event.id, [1; 32]).await.unwrap().unwrap();
+            assert_eq!(found.state, SessionState::Ended(EndReason::CodeChanged));
+            assert_eq!(all_active(&db).await.unwrap(), [(other, b.name)]);
         })
         .await;
     }

@@ -23,6 +23,16 @@ pub async fn put(tx: &mut Tx, name: &str, value: &str) -> Result<(), DbError> {
     tx.execute(sql, [name.into(), value.into()]).await.map(|_| ())
 }
 
+/// Remembers `value` as `name`, unless there is something already.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn put_first(tx: &mut Tx, name: &str, value: &str) -> Result<(), DbError> {
+    let sql = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    tx.execute(sql, [name.into(), value.into()]).await.map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::both;
@@ -38,6 +48,12 @@ mod tests {
                 tx.commit().await.unwrap();
                 assert_eq!(get(&db, "a").await.unwrap().as_deref(), Some(value));
             }
+            let mut tx = db.write().await.unwrap();
+            put_first(&mut tx, "a", "3").await.unwrap();
+            put_first(&mut tx, "b", "1").await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(get(&db, "a").await.unwrap().as_deref(), Some("2"));
+            assert_eq!(get(&db, "b").await.unwrap().as_deref(), Some("1"));
         })
         .await;
     }

@@ -1,7 +1,7 @@
 //! Stream keys: what a publisher shows.
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Allowed, Digest, KeyState, Organise};
+use stagedoor_domain::access::{Allowed, Broadcast, CreateEvent, Digest, KeyState};
 use stagedoor_domain::event::Latency;
 use stagedoor_domain::id::{EventId, KeyId, StreamId};
 
@@ -69,7 +69,20 @@ fn key(row: &Row) -> Result<StreamKey, DbError> {
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn insert(tx: &mut Tx, _: &Allowed<Organise>, key: &StreamKey, hash: Digest) -> Result<(), DbError> {
+pub async fn insert(tx: &mut Tx, _: &Allowed<Broadcast>, key: &StreamKey, hash: Digest) -> Result<(), DbError> {
+    add(tx, key, hash).await
+}
+
+/// Adds the key that a new event begins with.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn insert_first(tx: &mut Tx, _: &Allowed<CreateEvent>, key: &StreamKey, hash: Digest) -> Result<(), DbError> {
+    add(tx, key, hash).await
+}
+
+async fn add(tx: &mut Tx, key: &StreamKey, hash: Digest) -> Result<(), DbError> {
     let sql = "INSERT INTO stream_keys (id, event_id, key_hash, key_sealed, hint, created_at, expires_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let args = [
@@ -140,14 +153,14 @@ pub async fn used(tx: &mut Tx, id: KeyId, now: Time) -> Result<(), DbError> {
     tx.execute("UPDATE stream_keys SET last_used_at = $1 WHERE id = $2", [now.into(), id.into()]).await.map(|_| ())
 }
 
-/// Withdraws a key of `event`; says whether there was one to withdraw.
+/// Withdraws a key of the event of the permission; says whether there was one to withdraw.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn revoke(tx: &mut Tx, _: &Allowed<Organise>, event: EventId, id: KeyId, now: Time) -> Result<bool, DbError> {
+pub async fn revoke(tx: &mut Tx, allowed: &Allowed<Broadcast>, id: KeyId, now: Time) -> Result<bool, DbError> {
     let sql = "UPDATE stream_keys SET revoked_at = $1 WHERE id = $2 AND event_id = $3 AND revoked_at IS NULL";
-    Ok(tx.execute(sql, [now.into(), id.into(), event.into()]).await? > 0)
+    Ok(tx.execute(sql, [now.into(), id.into(), allowed.event.into()]).await? > 0)
 }
 
 #[cfg(test)]
@@ -173,9 +186,9 @@ mod tests {
             let mut tx = db.write().await.unwrap();
             used(&mut tx, new.id, now).await.unwrap();
             let stranger = sample::event_id();
-            assert!(!revoke(&mut tx, &proof::organise(), stranger, new.id, now).await.unwrap());
-            assert!(revoke(&mut tx, &proof::organise(), event.id, new.id, now).await.unwrap());
-            assert!(!revoke(&mut tx, &proof::organise(), event.id, new.id, now).await.unwrap());
+            assert!(!revoke(&mut tx, &proof::broadcast(stranger), new.id, now).await.unwrap());
+            assert!(revoke(&mut tx, &proof::broadcast(event.id), new.id, now).await.unwrap());
+            assert!(!revoke(&mut tx, &proof::broadcast(event.id), new.id, now).await.unwrap());
             tx.commit().await.unwrap();
             let target = by_hash(&db, [2; 32]).await.unwrap().unwrap();
             assert_eq!((target.key.state(), target.key.last_used_at), (KeyState::Revoked, Some(now)));

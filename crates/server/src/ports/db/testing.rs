@@ -29,17 +29,46 @@ pub(crate) async fn values(db: &Db) {
 /// Permissions, as the operator of the machine has them.
 pub(crate) mod proof {
     use stagedoor_domain::Time;
-    use stagedoor_domain::access::{Allowed, Credential, Facts, MintToken, Organise, Organiser, Role, decide};
+    use stagedoor_domain::access::{
+        Action, Administer, Allowed, Broadcast, CreateEvent, Credential, Facts, MintToken, Moderate, Organise,
+        Organiser, Reach, Role, Scopes, decide,
+    };
+    use stagedoor_domain::id::EventId;
 
-    const OPERATOR: Facts =
-        Facts::Organiser(Organiser { role: Role::Admin, credential: Credential::Operator, expires_at: None });
+    pub(crate) fn of<A: Action>(action: A) -> Allowed<A> {
+        let operator = Organiser {
+            role: Role::Owner,
+            credential: Credential::Operator,
+            expires_at: None,
+            scopes: Scopes::ALL,
+            reach: Reach::Inside,
+            confirmed_at: Time::from_millis(0),
+        };
+        decide(action, &Facts::Organiser(operator), Time::from_millis(0)).unwrap()
+    }
 
-    pub(crate) fn organise() -> Allowed<Organise> {
-        decide(Organise, &OPERATOR, Time::from_millis(0)).unwrap()
+    pub(crate) fn create() -> Allowed<CreateEvent> {
+        of(CreateEvent)
+    }
+
+    pub(crate) fn organise(event: EventId) -> Allowed<Organise> {
+        of(Organise { event })
+    }
+
+    pub(crate) fn moderate(event: EventId) -> Allowed<Moderate> {
+        of(Moderate { event })
+    }
+
+    pub(crate) fn broadcast(event: EventId) -> Allowed<Broadcast> {
+        of(Broadcast { event })
+    }
+
+    pub(crate) fn administer() -> Allowed<Administer> {
+        of(Administer)
     }
 
     pub(crate) fn mint() -> Allowed<MintToken> {
-        decide(MintToken, &OPERATOR, Time::from_millis(0)).unwrap()
+        of(MintToken)
     }
 }
 
@@ -50,12 +79,12 @@ pub(crate) mod sample {
 
     use stagedoor_domain::Time;
     use stagedoor_domain::access::{Role, SessionState};
-    use stagedoor_domain::event::Latency;
+    use stagedoor_domain::event::{Latency, Policy};
     use stagedoor_domain::id::{EventId, InvitationId, KeyId, SessionId, StreamId, UserId};
     use uuid::Uuid;
 
     use super::super::events::Event;
-    use super::super::invitations::Invitation;
+    use super::super::invitations::{Hashes, Invitation};
     use super::super::sessions::Session;
     use super::super::stream_keys::StreamKey;
     use super::super::users::User;
@@ -80,8 +109,13 @@ pub(crate) mod sample {
         let user = User {
             id: user_id(),
             username: username.into(),
+            name: String::new(),
             password: "$argon2id$".into(),
-            role: Role::Admin,
+            once_until: None,
+            role: Role::Owner,
+            disabled_at: None,
+            totp: None,
+            subject: None,
             created_at: Time::from_millis(1),
         };
         let mut tx = db.write().await.unwrap();
@@ -100,10 +134,12 @@ pub(crate) mod sample {
             dvr_window: Duration::from_secs(900),
             reconnect_window: Duration::from_secs(60),
             epoch: 0,
+            team: None,
+            policy: Policy::default(),
             created_at: Time::from_millis(1),
         };
         let mut tx = db.write().await.unwrap();
-        events::insert(&mut tx, &proof::organise(), &event).await.unwrap();
+        events::insert(&mut tx, &proof::create(), &event).await.unwrap();
         tx.commit().await.unwrap();
         event
     }
@@ -120,7 +156,7 @@ pub(crate) mod sample {
             last_used_at: None,
         };
         let mut tx = db.write().await.unwrap();
-        stream_keys::insert(&mut tx, &proof::organise(), &key, [hash; 32]).await.unwrap();
+        stream_keys::insert(&mut tx, &proof::broadcast(event), &key, [hash; 32]).await.unwrap();
         tx.commit().await.unwrap();
         key
     }
@@ -132,17 +168,9 @@ pub(crate) mod sample {
     }
 
     pub(crate) async fn invitation_named(db: &Db, event: EventId, name: &str, hash: u8) -> Invitation {
-        let invitation = Invitation {
-            id: InvitationId::new(uuid()),
-            event,
-            name: name.into(),
-            sealed: vec![9],
-            created_at: Time::from_millis(1),
-            redeemed_at: None,
-            revoked_at: None,
-        };
+        let invitation = Invitation::new(InvitationId::new(uuid()), event, name, vec![9], Time::from_millis(1));
         let mut tx = db.write().await.unwrap();
-        invitations::insert(&mut tx, &proof::organise(), &invitation, [hash; 32]).await.unwrap();
+        invitations::insert(&mut tx, &proof::organise(event), &invitation, &Hashes::of_code([hash; 32])).await.unwrap();
         tx.commit().await.unwrap();
         invitation
     }

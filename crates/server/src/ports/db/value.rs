@@ -71,7 +71,27 @@ macro_rules! from_ids {
         }
     )*};
 }
-from_ids!(EventId, StreamId, BroadcastId, SessionId, InvitationId, UserId, KeyId, TokenId, FactId);
+from_ids!(
+    EventId,
+    StreamId,
+    BroadcastId,
+    SessionId,
+    InvitationId,
+    UserId,
+    KeyId,
+    TokenId,
+    FactId,
+    TeamId,
+    ImportId,
+    SendId,
+    MessageId,
+    TakeoverId,
+    WebhookId,
+    DeliveryId,
+    IncidentId,
+    PasskeyId,
+    BrowserId
+);
 
 /// A row of an answer; columns are asked for by name.
 #[derive(Debug)]
@@ -120,6 +140,11 @@ impl Row {
         self.get(column)
     }
 
+    /// A number, or nothing.
+    pub fn int_maybe(&self, column: &str) -> Result<Option<i64>, DbError> {
+        self.get(column)
+    }
+
     /// A number that is never negative.
     pub fn count(&self, column: &str) -> Result<u64, DbError> {
         u64::try_from(self.int(column)?).map_err(|_| DbError::Corrupt(column.to_owned()))
@@ -132,6 +157,27 @@ impl Row {
 
     /// Bytes.
     pub fn bytes(&self, column: &str) -> Result<Vec<u8>, DbError> {
+        self.get(column)
+    }
+
+    /// Bytes, or nothing.
+    pub fn bytes_maybe(&self, column: &str) -> Result<Option<Vec<u8>>, DbError> {
+        self.get(column)
+    }
+
+    /// A number of things that fits 32 bits.
+    pub fn small(&self, column: &str) -> Result<u32, DbError> {
+        u32::try_from(self.int(column)?).map_err(|_| DbError::Corrupt(column.to_owned()))
+    }
+
+    /// A number of things, or nothing.
+    pub fn small_maybe(&self, column: &str) -> Result<Option<u32>, DbError> {
+        let value: Option<i64> = self.get(column)?;
+        value.map(|value| u32::try_from(value).map_err(|_| DbError::Corrupt(column.to_owned()))).transpose()
+    }
+
+    /// A text, or nothing.
+    pub fn text_maybe(&self, column: &str) -> Result<Option<String>, DbError> {
         self.get(column)
     }
 

@@ -1,0 +1,69 @@
+//! What is written down when somebody is not let in.
+
+use stagedoor_domain::fact::{Fact, Refusal};
+use stagedoor_domain::id::EventId;
+use stagedoor_domain::incident::Kind;
+
+use super::{Access, RedeemRefused};
+use crate::facts::incident::{self, Raise};
+use crate::facts::{self, Actor};
+use crate::ports::bus::{Hint, Topic};
+use crate::ports::db::DbError;
+
+/// Whether wrong codes came faster than people mistype before an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Before {
+    /// They did not.
+    Calm,
+    /// They did.
+    Storm,
+}
+
+impl Access {
+    /// How the door is right now.
+    pub(super) fn weather(&self) -> Before {
+        if self.codes.is_hot(self.clock.elapsed()) { Before::Storm } else { Before::Calm }
+    }
+
+    /// Writes down that somebody was refused, and raises an incident with the wrong code that makes a storm. Who has to
+    /// wait or to prove work was not judged, and is not written down: that would be a write for every request of a flood.
+    pub(super) async fn note_refused(&self, event: EventId, refused: &RedeemRefused, before: Before) {
+        let Some(reason) = reason(refused) else { return };
+        if let Err(error) = self.write_refused(event, reason, before).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a refusal cannot be written down");
+        }
+    }
+
+    async fn write_refused(&self, event: EventId, reason: Refusal, before: Before) -> Result<(), DbError> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        facts::append(&mut tx, &self.random, now, Actor::Stranger, Fact::SessionRefused { event, reason }).await?;
+        let storm = (before, self.weather()) == (Before::Calm, Before::Storm);
+        if storm {
+            incident::raise_in(&mut tx, &self.random, now, &Raise::new(Kind::CodeGuessing, Some(event))).await?;
+        }
+        tx.commit().await?;
+        if storm {
+            self.bus.hint(Hint::Event(event, Topic::Incidents));
+        }
+        Ok(())
+    }
+}
+
+fn reason(refused: &RedeemRefused) -> Option<Refusal> {
+    match refused {
+        RedeemRefused::CodeInvalid => Some(Refusal::WrongCode),
+        RedeemRefused::CodeInUse => Some(Refusal::InUse),
+        RedeemRefused::AccessEnded => Some(Refusal::Withdrawn),
+        RedeemRefused::Expired => Some(Refusal::Expired),
+        RedeemRefused::Blocked => Some(Refusal::Blocked),
+        RedeemRefused::UsedUp => Some(Refusal::UsedUp),
+        RedeemRefused::Approach(_) => Some(Refusal::Place),
+        RedeemRefused::NoEvent
+        | RedeemRefused::Queued(_)
+        | RedeemRefused::QueueFull
+        | RedeemRefused::TooMany { .. }
+        | RedeemRefused::ProofRequired { .. }
+        | RedeemRefused::Db(_) => None,
+    }
+}

@@ -1,0 +1,321 @@
+//! From a template to a delivered message, through the API, and back by signed reports.
+
+use axum::body::Body;
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit, Mac};
+use http::Request;
+use serde_json::json;
+use stagedoor_domain::access::Organise;
+use stagedoor_server::access::{Contact, NewInvitee};
+use stagedoor_server::config::{Config, Hidden, Http, Sms, SmsGateway};
+use stagedoor_testkit::twilio::{self, Twilio};
+
+use crate::stage::{Answer, Browser, Stage, configured, on_both, on_sqlite};
+
+async fn invite(stage: &Stage, event: &str, name: &str, phone: &str) -> String {
+    let who = stage.access.operator("ada").await.unwrap().unwrap();
+    let allowed = stage.access.may(&who, Organise { event: event.parse().unwrap() }).unwrap();
+    let contact = Contact { phone: Some(phone.parse().unwrap()), ..Contact::default() };
+    let new = NewInvitee { contact, ..NewInvitee::named(name) };
+    stage.access.invite(&allowed, who.actor, &new).await.unwrap().invitation.id.to_string()
+}
+
+async fn order(admin: &Browser<'_>, event: &str, ids: &[&String]) -> Answer {
+    let body = json!({"selection": {"ids": ids}, "channel": "sms", "kind": "invitation"});
+    let answer = admin.post(&format!("/api/v1/events/{event}/sends"), body).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer
+}
+
+#[tokio::test]
+async fn a_template_is_shown_written_previewed_and_taken_back() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}/templates");
+        let all = admin.get(&base).await.json();
+        assert_eq!(all["data"].as_array().unwrap().len(), 24);
+        assert!(all["data"].as_array().unwrap().iter().all(|each| each["built_in"] == true));
+        let put = async |path: &str, body| admin.send(http::Method::PUT, &format!("{base}/{path}"), Some(body)).await;
+        let written = put("sms/invitation/pt-BR", json!({"body": "Olá {name}: {link}"})).await;
+        assert_eq!((written.status, written.at("/language").as_str()), (200, "pt-br"), "{written:?}");
+        put("sms/invitation/en", json!({"body": "{code}"})).await;
+        let all = admin.get(&base).await.json();
+        let own: Vec<_> = all["data"].as_array().unwrap().iter().filter(|each| each["built_in"] == false).collect();
+        assert_eq!((all["data"].as_array().unwrap().len(), own.len()), (25, 2));
+        for (path, body, pointer) in [
+            ("sms/invitation/en", json!({"body": "Come!"}), "/body"),
+            ("sms/invitation/en", json!({"body": "{link} {nom}"}), "/body"),
+            ("sms/invitation/en", json!({"body": "{link}", "subject": "x"}), "/subject"),
+            ("email/invitation/en", json!({"body": "{link}"}), "/subject"),
+            ("sms/invitation/en", json!({"body": "x".repeat(1_601)}), "/body"),
+        ] {
+            let answer = put(path, body).await;
+            answer.refused(422, "invalid");
+            assert_eq!(answer.at("/errors/0/pointer"), pointer, "{path}");
+        }
+        for path in ["fax/invitation/en", "sms/test/en", "sms/invitation/english", "sms/invitation/e", "sms/direct/en"]
+        {
+            put(path, json!({"body": "{link}"})).await.refused(404, "not_found");
+        }
+        let deleted = admin.delete(&format!("{base}/sms/invitation/pt-BR")).await;
+        assert_eq!(deleted.status, 204);
+        admin.delete(&format!("{base}/sms/invitation/pt-BR")).await.refused(404, "not_found");
+
+        let preview = admin
+            .post(&format!("{base}/preview"), json!({"channel": "sms", "body": "Hi {name}, {nom}: {code} – {title}"}))
+            .await;
+        assert_eq!(preview.status, 200, "{preview:?}");
+        assert_eq!(preview.at("/text"), "Hi Ada Lovelace, {nom}: SAMP-LEXX-CODE – Evening");
+        assert_eq!(preview.json()["unknown"], json!(["nom"]));
+        assert_eq!((preview.at("/encoding").as_str(), preview.json()["segments"].as_u64()), ("ucs2", Some(1)));
+        let guest = admin.invite(&event, "Zoë").await;
+        let body = json!({"channel": "email", "subject": "{title}", "body": "{name}", "invitation": guest.id});
+        let preview = admin.post(&format!("{base}/preview"), body).await.json();
+        assert_eq!(
+            (&preview["subject"], &preview["text"], &preview["encoding"]),
+            (&json!("Evening"), &json!("Zoë"), &json!(null))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_goes_to_the_outbox_where_its_texts_are_read() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let ada = invite(stage, &event, "Ada", "+33612345678").await;
+        stage.pass(1);
+        let bob = invite(stage, &event, "Bob", "+33612345679").await;
+        let send = order(&admin, &event, &[&ada, &bob]).await;
+        assert_eq!((send.at("/state").as_str(), send.json()["total"].as_u64()), ("running", Some(2)));
+        assert_eq!(send.json()["eta_ms"], 2_000);
+        stage.messages.turn().await.unwrap();
+        let path = format!("{base}/sends/{}", send.at("/id"));
+        let half = admin.get(&path).await.json();
+        assert_eq!((&half["sent"], &half["queued"], &half["eta_ms"]), (&json!(1), &json!(1), &json!(1_000)));
+        assert_eq!(admin.post(&format!("{path}/pause"), json!({})).await.at("/paused_because"), "person");
+        stage.pass(5);
+        stage.messages.turn().await.unwrap();
+        let paused = admin.get(&path).await.json();
+        assert_eq!((&paused["sent"], &paused["eta_ms"], &paused["state"]), (&json!(1), &json!(null), &json!("paused")));
+        assert_eq!(admin.post(&format!("{path}/resume"), json!({})).await.at("/state"), "running");
+        for _ in 0..2 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        let done = admin.get(&path).await.json();
+        assert_eq!((&done["state"], &done["sent"], &done["spent_milli"]), (&json!("done"), &json!(2), &json!(0)));
+
+        let list = admin.get(&format!("{base}/messages?send={}&state=sent", send.at("/id"))).await;
+        let first = &list.json()["data"][1];
+        assert_eq!((&first["name"], &first["to"]), (&json!("Ada"), &json!("+33 6 •• •• 56 78")));
+        let text = first["text"].as_str().unwrap();
+        assert!(text.starts_with("Ada, you are invited to Evening. Come in here: http://stage.test/e/evt_"), "{text}");
+        assert!(!list.text.contains("+33612345678"));
+        let of_bob = admin.get(&format!("{base}/messages?invitation={bob}")).await.json();
+        assert_eq!(of_bob["data"].as_array().unwrap().len(), 1);
+        let invitation = admin.get(&format!("{base}/invitations?search=ada")).await;
+        assert_eq!(invitation.at("/data/0/state"), "sent");
+        let messaging = admin.get(&format!("{base}/messaging")).await.json();
+        assert_eq!(
+            (&messaging["sms"], &messaging["email"], &messaging["per_second"]),
+            (&json!("outbox"), &json!("outbox"), &json!(1))
+        );
+
+        // The code in the text opens the door.
+        let code = text.rsplit('#').next().unwrap();
+        stage.browser().enter(&event, code).await;
+
+        // Once more is a new order, and nobody is told twice.
+        let again = order(&admin, &event, &[&ada, &bob]).await;
+        stage.messages.turn().await.unwrap();
+        let again = admin.get(&format!("{base}/sends/{}", again.at("/id"))).await.json();
+        assert_eq!((&again["state"], &again["total"]), (&json!("done"), &json!(0)));
+        assert_eq!(admin.get(&format!("{base}/sends?limit=1")).await.json()["data"].as_array().unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_filter_reaches_all_who_match_and_what_makes_no_sense_is_refused() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        for (name, phone) in [("Ada", "+33612345601"), ("Adam", "+33612345602"), ("Bob", "+33612345603")] {
+            invite(stage, &event, name, phone).await;
+        }
+        let selection = json!({"filter": {"search": "ada", "state": "created"}});
+        let body = json!({"selection": selection, "channel": "sms", "kind": "reminder"});
+        let send = admin.post(&format!("{base}/sends"), body).await;
+        assert_eq!((send.status, send.json()["total"].as_u64()), (201, Some(2)), "{send:?}");
+        for _ in 0..3 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        let list = admin.get(&format!("{base}/messages")).await.json();
+        assert_eq!(list["data"].as_array().unwrap().len(), 2);
+        let cancelled = admin.post(&format!("{base}/sends/{}/cancel", send.at("/id")), json!({})).await;
+        assert_eq!(cancelled.at("/state"), "done", "what is done is done");
+        for body in [
+            json!({"selection": {"ids": []}, "channel": "sms", "kind": "direct"}),
+            json!({"selection": {"ids": []}, "channel": "fax", "kind": "invitation"}),
+            json!({"selection": {}, "channel": "sms", "kind": "invitation"}),
+            json!({"channel": "sms", "kind": "invitation"}),
+        ] {
+            admin.post(&format!("{base}/sends"), body).await.refused(422, "invalid");
+        }
+        admin.get(&format!("{base}/sends/snd_00000000000000000000000000")).await.refused(404, "not_found");
+        admin.get(&format!("{base}/messages?state=lost")).await.refused(400, "bad_query");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_test_goes_to_oneself_and_a_few_words_to_one_invitee() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let body = json!({"channel": "sms", "body": "{name}: {code}", "to": "+33612345678"});
+        let test = admin.post(&format!("{base}/templates/test"), body).await;
+        assert_eq!(
+            (test.status, test.at("/kind"), test.at("/to")),
+            (202, "test".into(), "+33 6 •• •• 56 78".into()),
+            "{test:?}"
+        );
+        stage.messages.turn().await.unwrap();
+        stage.pass(1);
+        let list = admin.get(&format!("{base}/messages")).await;
+        assert_eq!((list.at("/data/0/text"), list.at("/data/0/state")), ("ada: SAMP-LEXX-CODE".into(), "sent".into()));
+        for to in ["0612345678", "x", "ada@example.org"] {
+            let body = json!({"channel": "sms", "body": "x", "to": to});
+            admin.post(&format!("{base}/templates/test"), body).await.refused(422, "invalid");
+        }
+        let ada = invite(stage, &event, "Ada", "+33612345678").await;
+        let body = json!({"channel": "sms", "body": "We begin late, {name}."});
+        let direct = admin.post(&format!("{base}/invitations/{ada}/message"), body.clone()).await;
+        assert_eq!(direct.status, 202, "{direct:?}");
+        stage.messages.turn().await.unwrap();
+        let list = admin.get(&format!("{base}/messages?invitation={ada}")).await;
+        assert_eq!((list.at("/data/0/text"), list.at("/data/0/kind")), ("We begin late, Ada.".into(), "direct".into()));
+        let nobody = admin.invite(&event, "Nobody").await;
+        admin.post(&format!("{base}/invitations/{}/message", nobody.id), body).await.refused(422, "invalid");
+        let retry = format!("{base}/messages/{}/retry", list.at("/data/0/id"));
+        admin.post(&retry, json!({})).await.refused(409, "not_failed");
+    })
+    .await;
+}
+
+fn signature(url: &str, fields: &[(String, String)]) -> String {
+    let mut mac = <Hmac<sha1::Sha1> as KeyInit>::new_from_slice(twilio::TOKEN.as_bytes()).unwrap();
+    mac.update(url.as_bytes());
+    let mut sorted = fields.to_vec();
+    sorted.sort();
+    for (name, value) in sorted {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// As Twilio posts it to `url`.
+async fn report(stage: &Stage, url: &str, fields: &[(&str, &str)], signed_for: &str) -> Answer {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let path = url.strip_prefix("https://stage.test").unwrap();
+    let request = Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("x-twilio-signature", signature(signed_for, &fields))
+        .body(Body::from(twilio::encode_form(&fields)))
+        .unwrap();
+    stage.browser().raw(request).await
+}
+
+#[tokio::test]
+async fn signed_reports_in_any_order_lead_to_the_truth_and_unsigned_ones_to_nothing() {
+    let server = Twilio::start().await;
+    let config = Config {
+        http: Http { public_url: Some("https://stage.test".into()), ..Http::default() },
+        sms: Sms {
+            gateway: SmsGateway::Twilio,
+            account_sid: Some(twilio::ACCOUNT.into()),
+            auth_token: Some(Hidden::new(twilio::TOKEN)),
+            from: Some("+15005550006".into()),
+            base_url: server.url(),
+            ..Sms::default()
+        },
+        ..Config::default()
+    };
+    configured(config, async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let ada = invite(stage, &event, "Ada & co", "+33612345678").await;
+        order(&admin, &event, &[&ada]).await;
+        // The answer to the request is lost, and a report comes instead of it.
+        server.script([twilio::Behave::TakeAndBreak]);
+        stage.messages.turn().await.unwrap();
+        let taken = server.taken()[0].clone();
+        let state = async || admin.get(&format!("{base}/messages")).await.at("/data/0/state");
+        assert_eq!(state().await, "sending");
+        let says = |status| [("MessageSid", taken.sid.as_str()), ("MessageStatus", status), ("To", "+33612345678")];
+        let url = taken.callback.as_str();
+        assert!(url.starts_with("https://stage.test/hooks/twilio/status?message=msg_"), "{url}");
+
+        report(stage, url, &says("delivered"), "https://elsewhere.test/").await.refused(403, "not_signed");
+        let bare = Request::post(url.strip_prefix("https://stage.test").unwrap()).body(Body::empty()).unwrap();
+        stage.browser().raw(bare).await.refused(403, "not_signed");
+        assert_eq!(state().await, "sending");
+
+        for (status, expected) in [
+            ("delivered", "delivered"),
+            ("sent", "delivered"),
+            ("delivered", "delivered"),
+            ("undelivered", "delivered"),
+            ("strange", "delivered"),
+        ] {
+            assert_eq!(report(stage, url, &says(status), url).await.status, 204, "{status}");
+            assert_eq!(state().await, expected, "{status}");
+        }
+        assert_eq!(admin.get(&format!("{base}/invitations")).await.at("/data/0/state"), "delivered");
+        for _ in 0..20 {
+            stage.pass(30);
+            stage.messages.turn().await.unwrap();
+        }
+        assert_eq!((server.requests(), server.looks()), (1, 0), "nobody needs to look any more");
+        let other = url.replace(&url[url.len() - 4..], "zzzz");
+        assert_eq!(report(stage, &other, &says("delivered"), &other).await.status, 204, "an unknown message");
+
+        let inbound = "https://stage.test/hooks/twilio/inbound";
+        let says = |body| [("From", "+33612345678"), ("Body", body), ("MessageSid", "SM9")];
+        report(stage, inbound, &says("STOP"), url).await.refused(403, "not_signed");
+        let opted_out = async || admin.get(&format!("{base}/messaging")).await.json()["opted_out"].as_u64().unwrap();
+        for (body, expected) in [("hello", 0), (" Stop ", 1), ("stop", 1), ("HELP", 1), ("START", 0), ("ARRÊT", 1)] {
+            let answer = report(stage, inbound, &says(body), inbound).await;
+            assert_eq!((answer.status, answer.header("content-type")), (200, "text/xml"), "{answer:?}");
+            assert_eq!(opted_out().await, expected, "{body}");
+        }
+        // Who opted out is not written to.
+        let body = json!({"channel": "sms", "body": "Hello"});
+        admin.post(&format!("{base}/invitations/{ada}/message"), body).await;
+        stage.messages.turn().await.unwrap();
+        let list = admin.get(&format!("{base}/messages?state=suppressed")).await;
+        assert_eq!(list.at("/data/0/error"), "opted_out");
+        assert_eq!(server.requests(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_gateway_nobody_may_report() {
+    on_sqlite(async |stage| {
+        let url = "https://stage.test/hooks/twilio/status?message=msg_00000000000000000000000000";
+        report(stage, url, &[("MessageStatus", "delivered")], url).await.refused(404, "not_found");
+        let missing = "https://stage.test/hooks/twilio/status";
+        report(stage, missing, &[], missing).await.refused(400, "bad_query");
+    })
+    .await;
+}
