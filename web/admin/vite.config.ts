@@ -14,7 +14,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     target: "es2022",
-    // One chunk of 190 kB gzipped, kept by the browser for good: splitting it would only add a round trip.
+    // What every page needs is shared and kept by the browser for good; an event's setup comes when it is opened.
     chunkSizeWarningLimit: 700,
   },
   server: {

@@ -1,8 +1,11 @@
 import "@stagedoor/kit/base.css";
 import "./styles/shell.css";
 import "./styles/ui.css";
+import "./styles/table.css";
 import "./styles/events.css";
+import "./styles/log.css";
 import "./styles/room.css";
+import "./styles/setup.css";
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";

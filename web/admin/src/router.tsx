@@ -4,17 +4,21 @@ import {
   createRootRouteWithContext,
   createRoute,
   createRouter,
+  lazyRouteComponent,
   Outlet,
   redirect,
 } from "@tanstack/react-router";
 import { meQuery } from "./api/queries.ts";
+import { EventFrame } from "./pages/event/frame.tsx";
 import { EventsPage } from "./pages/events.tsx";
+import { LogPage } from "./pages/log.tsx";
 import { Crashed, NowherePage } from "./pages/lost.tsx";
 import { NewEventPage } from "./pages/new-event.tsx";
 import { RoomPage } from "./pages/room/room.tsx";
 import { SettingsPage } from "./pages/settings.tsx";
 import { Shell } from "./pages/shell.tsx";
 import { SignInPage } from "./pages/sign-in.tsx";
+import { WebhooksPage } from "./pages/webhooks.tsx";
 
 const root = createRootRouteWithContext<{ client: QueryClient }>()({ component: Outlet });
 
@@ -22,10 +26,13 @@ const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
   component: SignInPage,
-  validateSearch: (search: Record<string, unknown>): { next?: string; expired?: boolean } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { next?: string; expired?: boolean; problem?: string } => ({
     // Only a path of this site: an address someone else chose must not be where signing in leads.
     ...(typeof search.next === "string" && /^\/(?![/\\])/.test(search.next) ? { next: search.next } : {}),
     ...(search.expired === true ? { expired: true } : {}),
+    ...(typeof search.problem === "string" ? { problem: search.problem } : {}),
   }),
 });
 
@@ -43,16 +50,44 @@ const inside = createRoute({
 
 const events = createRoute({ getParentRoute: () => inside, path: "/", component: EventsPage });
 const newEvent = createRoute({ getParentRoute: () => inside, path: "/events/new", component: NewEventPage });
-const room = createRoute({ getParentRoute: () => inside, path: "/events/$event", component: RoomPage });
+const event = createRoute({ getParentRoute: () => inside, path: "/events/$event", component: EventFrame });
+const room = createRoute({ getParentRoute: () => event, path: "/", component: RoomPage });
+const importList = createRoute({
+  getParentRoute: () => event,
+  path: "/invitations/import",
+  component: lazyRouteComponent(() => import("./pages/invitations/import.tsx"), "ImportPage"),
+  validateSearch: (search: Record<string, unknown>): { id?: string } =>
+    typeof search.id === "string" ? { id: search.id } : {},
+});
+const eventSettings = createRoute({
+  getParentRoute: () => event,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./pages/event/settings.tsx"), "EventSettingsPage"),
+});
 const settings = createRoute({ getParentRoute: () => inside, path: "/settings", component: SettingsPage });
+
+const log = createRoute({ getParentRoute: () => inside, path: "/log", component: LogPage });
+const webhooks = createRoute({ getParentRoute: () => inside, path: "/webhooks", component: WebhooksPage });
 
 export function createAppRouter(client: QueryClient) {
   return createRouter({
-    routeTree: root.addChildren([signIn, inside.addChildren([events, newEvent, room, settings])]),
+    routeTree: root.addChildren([
+      signIn,
+      inside.addChildren([
+        events,
+        newEvent,
+        event.addChildren([room, importList, eventSettings]),
+        settings,
+        log,
+        webhooks,
+      ]),
+    ]),
     context: { client },
     defaultNotFoundComponent: NowherePage,
     defaultErrorComponent: Crashed,
     scrollRestoration: true,
+    // A page whose link is about to be pressed is fetched already.
+    defaultPreload: "intent",
   });
 }
 

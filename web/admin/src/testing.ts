@@ -1,5 +1,5 @@
 /** Values for tests: complete, plausible, and each field can be said anew. */
-import type { Event, Invitation, StreamStatus, Viewer } from "./api/types.ts";
+import type { Counters, Event, Invitation, StreamStatus, Viewer } from "./api/types.ts";
 
 export function aStream(over: Partial<StreamStatus>): StreamStatus {
   return {
@@ -33,6 +33,21 @@ export function aViewer(over: Partial<Viewer>): Viewer {
     height: 720,
     latency_ms: 2_100,
     stalls: 0,
+    visible: true,
+    ...over,
+  };
+}
+
+export function someCounters(over: Partial<Counters>): Counters {
+  return {
+    watching: 0,
+    peak: 0,
+    inside: 0,
+    invited: 0,
+    redeemed: 0,
+    waiting: 0,
+    refused: 0,
+    incidents: 0,
     ...over,
   };
 }
@@ -63,6 +78,14 @@ export function anEvent(over: Partial<Event>): Event {
     invited: 0,
     redeemed: 0,
     viewer_url: "https://live.example/e/evt_a",
+    policy: {
+      access: { countries: [], unknown_country: "deny", networks: [] },
+      takeover: { answer_s: 60, unanswered: "deny" },
+      admission: { capacity: null, per_second: null },
+      messages: { per_second: 1, default_language: "en", prefix_budget_milli: [] },
+      privacy: { retention_days: null },
+    },
+    team_id: null,
     ...over,
   };
 }

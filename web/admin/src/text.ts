@@ -4,8 +4,15 @@
  */
 import * as format from "@stagedoor/kit/format";
 import { createI18n } from "@stagedoor/kit/i18n";
+import { log } from "./text/log.ts";
+import { room } from "./text/room.ts";
+import { setup } from "./text/setup.ts";
 
 const en = {
+  ...log,
+  ...setup,
+  ...room,
+
   "app.name": "Stagedoor",
   "app.sign": "STAGE DOOR",
   "app.skip": "Skip to content",
@@ -38,6 +45,13 @@ const en = {
   "action.copied": "Copied",
   "action.copy_failed": "Could not copy",
   "toast.dismiss": "Dismiss",
+  "toast.undo": "Undo",
+
+  "table.all": "Select everything",
+  "table.choose": "Select {name}",
+  "table.actions": "With the selected rows",
+  "table.chosen": { one: "{count} selected", other: "{count} selected" },
+  "table.clear": "Clear selection",
 
   "sign_in.title": "Sign in",
   "sign_in.page": "Sign in",
@@ -52,6 +66,23 @@ const en = {
   "sign_in.first":
     "First start? The administrator's name and password are in the server's log, printed once.",
   "sign_in.missing": "Enter your user name and your password.",
+  "sign_in.second": "Your second factor",
+  "sign_in.second_lead": "The password is right. Now the code from your app, or a recovery code.",
+  "sign_in.code": "Code",
+  "sign_in.code_wrong": "This is not right, or was used before.",
+  "sign_in.late": "This took too long, or was tried too often. Begin again.",
+  "sign_in.continue": "Continue",
+  "sign_in.back": "Begin again",
+  "sign_in.choose": "Choose your password",
+  "sign_in.choose_lead": "The one you were given was good once. Take twelve characters or more.",
+  "sign_in.new_password": "New password",
+  "sign_in.new_short": "Take twelve characters or more.",
+  "sign_in.with": "Sign in with {name}",
+  "sign_in.provider": "You could not be signed in there. Ask an administrator whether you have a role here.",
+  "confirm.title": "Is it still you?",
+  "confirm.text": "You signed in a while ago, and this cannot be taken back.",
+  "confirm.label": "Password, or a code from your app",
+  "confirm.wrong": "This is not right.",
   "sign_in.show": "Show password",
   "sign_in.hide": "Hide password",
 
@@ -117,7 +148,6 @@ const en = {
   "form.failed": "The event was not saved.",
   "new.title": "New event",
   "new.lead": "A title is enough to begin. You can change the rest until you go live, and most of it after.",
-  "edit.title": "Edit event",
   "edit.saved": "Changes saved",
 
   "unit.minutes": { one: "{n} minute", other: "{n} minutes" },
@@ -287,7 +317,6 @@ const en = {
   "viewers.empty_text": "People appear here the moment they use their code.",
   "viewers.empty_idle": "People who are early wait at the door and appear here too.",
   "viewers.search": "Search viewers",
-  "viewers.no_match": "Nobody called “{search}” is here",
   "viewers.name": "Name",
   "viewers.quality": "Quality",
   "viewers.latency": "Behind live",
@@ -300,11 +329,8 @@ const en = {
   "viewers.behind": "{time} behind",
   "viewers.is_watching": "watching",
   "viewers.is_away": "not watching, last seen {when}",
-  "viewers.kick": "End session",
-  "viewers.kick_of": "End session of {name}",
-  "viewers.kick_title": "End the session of {name}?",
-  "viewers.kick_text":
-    "Playback stops at once. The code keeps working: {name} can come back with it. To keep someone out, revoke the invitation.",
+  "viewers.kick": "Send out",
+  "viewers.kick_of": "Send {name} out",
   "viewers.kicked": "Session of {name} ended",
   "viewers.summary": "{watching} watching, {total} here",
 

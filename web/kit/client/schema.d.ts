@@ -58,6 +58,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/concurrency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How many watched, over time: at most 2,400 samples, each the most at once in its time. */
+        get: operations["concurrency"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/door": {
         parameters: {
             query?: never;
@@ -82,8 +99,105 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Watch an event live: a WebSocket. First a `snapshot`, then `stream` and `viewers`, each at most once a second. */
+        /**
+         * Watch an event live: a WebSocket. First a `snapshot`, of which `rows` follow while it says `more`; or `resumed`, when
+         *     `after` is still known. Then what changes, at most ten messages a second, each with a `seq` to resume from. Who reads
+         *     too slowly is told everything again instead of all that was missed.
+         */
         get: operations["organiser"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lists of an event. */
+        get: operations["list_imports"];
+        put?: never;
+        /** Upload a list: comma-separated text in any usual encoding, or an Excel workbook. It is not read before `start`. */
+        post: operations["upload_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/imports/{import}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One list. */
+        get: operations["get_import"];
+        put?: never;
+        post?: never;
+        /** Stop reading a list, or throw it away before it is started. Who was invited by then stays invited. */
+        delete: operations["cancel_import"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/imports/{import}/errors.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was wrong with lines of a list, as a sheet: the first 10 000. What the lines say is not in it, because we do not
+         *     keep it.
+         */
+        get: operations["get_import_errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/imports/{import}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Begin to read a list. Everybody on it who is not invited yet gets an invitation; nobody is told before a message is
+         *     sent.
+         */
+        post: operations["start_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The incidents of an event. The same thing again is counted until somebody acknowledges it. */
+        get: operations["list_event_incidents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -155,6 +269,195 @@ export interface paths {
         get: operations["code"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/{invitation}/message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write to one invitee. It goes out at once, also in quiet hours. */
+        post: operations["write_to_invitee"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages of an event. */
+        get: operations["list_messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/messages/{message}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a message again that failed. With the error `unknown` it may have arrived: then it arrives twice. */
+        post: operations["retry_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/messaging": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What messages of an event go through, and what they cost so far. */
+        get: operations["read_messaging"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** See what viewers see, without being counted as one. Asked again in time, the same address goes on working. */
+        post: operations["preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/queue/current": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where I stand in line. Asking keeps the place. */
+        get: operations["queue_standing"];
+        put?: never;
+        post?: never;
+        /** Go home: the place is somebody else's. */
+        delete: operations["leave_queue"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/sends": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The orders of an event. */
+        get: operations["list_sends"];
+        put?: never;
+        /** Order messages to some invitees. */
+        post: operations["create_send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/sends/{send}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One order. */
+        get: operations["read_send"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/sends/{send}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Call an order off. What has gone out has gone out. */
+        post: operations["cancel_send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/sends/{send}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let an order wait. */
+        post: operations["pause_send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/sends/{send}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let an order go on that waits. */
+        post: operations["resume_send"];
         delete?: never;
         options?: never;
         head?: never;
@@ -248,6 +551,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The templates of an event. */
+        get: operations["list_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/templates/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show what a text would look like, and what it would cost. */
+        post: operations["preview_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/templates/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a text to oneself, to see what it looks like. It counts and costs like any other. */
+        post: operations["test_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/templates/{channel}/{kind}/{language}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Write a template. */
+        put: operations["put_template"];
+        post?: never;
+        /** Go back to the built-in template. */
+        delete: operations["delete_template"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/viewers": {
         parameters: {
             query?: never;
@@ -282,7 +654,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/login": {
+    "/api/v1/geo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether countries are known: events for certain countries need a database. */
+        get: operations["read_places"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The incidents of all events and of the installation. */
+        get: operations["list_incidents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{incident}/acknowledge": {
         parameters: {
             query?: never;
             header?: never;
@@ -291,8 +697,189 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in: the answer sets the cookie that says so for a week. */
+        /** Say that you have seen an incident. */
+        post: operations["acknowledge_incident"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Look through the log. */
+        get: operations["list_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/log/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take the log away: a JSON line for each entry, with signed checkpoints and a signed end. `stagedoor verify-audit` says
+         *     whether such a file is whole and unchanged.
+         */
+        get: operations["export_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/log/key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The key that signs the log, and how far it has. */
+        get: operations["log_key"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which ways to sign in there are. */
+        get: operations["ways_to_sign_in"];
+        put?: never;
+        /**
+         * Sign in: the answer sets the cookie that says so for a week.
+         * @description Whoever has a second factor is answered 401 `second_factor_required` with a `ticket` and the `methods` they have;
+         *     whoever has a password that somebody else has seen, 401 `new_password_required` with a `ticket`.
+         */
         post: operations["login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in with a passkey: alone, or as the second step after a password. */
+        post: operations["sign_in_by_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/passkey/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a passkey. */
+        post: operations["ask_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in with a password that was good once: choose your own. A second factor is asked for afterwards. */
+        post: operations["choose_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Set out for the identity provider. */
+        post: operations["sign_in_by_provider"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/provider/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from the identity provider: signs in and goes on to the page that was asked for, or to the sign-in page with
+         *     `?problem=`.
+         */
+        get: operations["come_back_from_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/login/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in, second step: a one-time password or a recovery code. For a passkey, see `/login/passkey`. */
+        post: operations["second_factor"];
         delete?: never;
         options?: never;
         head?: never;
@@ -330,6 +917,285 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /** Change what others call me. */
+        patch: operations["change_me"];
+        trace?: never;
+    };
+    "/api/v1/me/browsers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** My signed-in browsers. */
+        get: operations["list_browsers"];
+        put?: never;
+        post?: never;
+        /** Sign all my browsers out but this one. */
+        delete: operations["sign_out_elsewhere"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/browsers/{browser}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Sign one of my browsers out. */
+        delete: operations["sign_out_browser"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm that it is still you, after 403 `confirm_sign_in`. */
+        post: operations["confirm_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/confirm/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a passkey of mine, to confirm that it is still me. */
+        post: operations["ask_my_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a new passkey. */
+        post: operations["add_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/passkeys/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin with a new passkey. */
+        post: operations["begin_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/passkeys/{passkey}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a passkey. */
+        delete: operations["remove_passkey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change my password. My other browsers are signed out. */
+        put: operations["change_password"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Set out for the identity provider, to link the account there to mine. */
+        post: operations["link_provider"];
+        /** Forget the account at the identity provider that is linked to mine. */
+        delete: operations["unlink_provider"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make new recovery codes. The old ones stop working. */
+        post: operations["new_recovery_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How I sign in. */
+        get: operations["my_sign_in"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin with one-time passwords. Nothing changes until the first code is confirmed. */
+        post: operations["enrol_totp"];
+        /** Turn one-time passwords off. */
+        delete: operations["remove_totp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turn one-time passwords on, with the first code. */
+        post: operations["confirm_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All teams, by name. */
+        get: operations["list_teams"];
+        put?: never;
+        /** Make a team. */
+        post: operations["create_team"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{team}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a team that no event belongs to. */
+        delete: operations["delete_team"];
+        options?: never;
+        head?: never;
+        /** Call a team something else. */
+        patch: operations["rename_team"];
+        trace?: never;
+    };
+    "/api/v1/teams/{team}/members/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Put somebody into a team. */
+        put: operations["join_team"];
+        post?: never;
+        /** Take somebody out of a team. */
+        delete: operations["leave_team"];
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -343,7 +1209,7 @@ export interface paths {
         /** My API tokens. */
         get: operations["list_tokens"];
         put?: never;
-        /** Make an API token. It acts as you, except that it cannot make or withdraw tokens. */
+        /** Make an API token. It acts as you, as far as its scopes go, except that it cannot make or withdraw tokens. */
         post: operations["create_token"];
         delete?: never;
         options?: never;
@@ -363,6 +1229,216 @@ export interface paths {
         post?: never;
         /** Withdraw an API token. */
         delete: operations["revoke_token"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everybody with an account, newest first. */
+        get: operations["list_users"];
+        put?: never;
+        /** Make an account. Give its one-time password to its owner: they choose their own with it. */
+        post: operations["create_user"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One account. */
+        get: operations["read_user"];
+        put?: never;
+        post?: never;
+        /** Delete an account with its browsers and tokens. What it did stays in the log, by its id. */
+        delete: operations["delete_user"];
+        options?: never;
+        head?: never;
+        /** Change an account. What it may do changes with its next request, and its open pages notice within seconds. */
+        patch: operations["change_user"];
+        trace?: never;
+    };
+    "/api/v1/users/{user}/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give an account a one-time password, for somebody who forgot theirs. Their browsers are signed out. */
+        post: operations["one_time_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/{user}/second-factor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take every second factor away from an account, for somebody who lost theirs. Their browsers are signed out. */
+        delete: operations["forget_second_factor"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All webhooks. */
+        get: operations["list_webhooks"];
+        put?: never;
+        /** Make a webhook. Its secret is in the answer and nowhere else. */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One webhook. */
+        get: operations["read_webhook"];
+        put?: never;
+        post?: never;
+        /** Delete a webhook with its deliveries. */
+        delete: operations["delete_webhook"];
+        options?: never;
+        head?: never;
+        /** Change a webhook, or turn it on or off. */
+        patch: operations["change_webhook"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Deliveries of the last 30 days. */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/deliveries/{delivery}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a delivery once more, with the same `webhook-id`. */
+        post: operations["replay_delivery"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a webhook a new secret. For a day deliveries carry two signatures, one with each secret. */
+        post: operations["rotate_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test: a delivery of type `webhook.test`. */
+        post: operations["test_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/twilio/inbound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Somebody answered a message: STOP, START, or anything else, which nobody reads. */
+        post: operations["twilio_inbound"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/hooks/twilio/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Twilio reports what became of a message. */
+        post: operations["twilio_status"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -423,6 +1499,79 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description From where one may come in. */
+        AccessPolicy: {
+            /** @description Only these countries (ISO 3166-1, two letters); empty for all. */
+            countries?: string[];
+            /** @description Only these ranges of addresses; empty for all. */
+            networks?: string[];
+            /** @description With a list of countries: an address whose country nobody knows, or no database to look it up in. */
+            unknown_country?: components["schemas"]["UnknownCountry"];
+        };
+        /** @description An account, as those see it who govern accounts. */
+        Account: {
+            /**
+             * Format: date-time
+             * @description When the account was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description Since when the account opens nothing.
+             */
+            disabled_at?: string | null;
+            /** @description The account. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When one of their signed-in browsers was last seen, to the minute.
+             */
+            last_seen_at?: string | null;
+            /** @description What others call them; may be empty. */
+            name: string;
+            /** @description Whether they sign in at the identity provider. */
+            provider: boolean;
+            /** @description `owner`, `admin`, `organiser`, `moderator`, `broadcaster` or `analyst`. */
+            role: string;
+            /** @description Whether a password alone does not let them in. */
+            second_factor: boolean;
+            /** @description Whose events are theirs. */
+            teams: string[];
+            /** @description What they type to sign in. */
+            username: string;
+            /** @description Whether they have not chosen a password of their own yet. */
+            waiting: boolean;
+        };
+        /** @description A new account with its one-time password, which is shown this once. */
+        AccountMade: components["schemas"]["Account"] & {
+            /**
+             * Format: password
+             * @description Good for a week, and for choosing another.
+             */
+            one_time_password: string;
+        };
+        /** @description What to change of an account. */
+        AccountPatch: {
+            /** @description Whether the account opens nothing. Its browsers are signed out and its tokens refused at once. */
+            disabled?: boolean | null;
+            /** @description What others call them; empty for the user name. */
+            name?: string | null;
+            /** @description Another role. Owners make and unmake owners; nobody else does. */
+            role?: string | null;
+        };
+        /** @description How many get in, and how fast. */
+        AdmissionPolicy: {
+            /**
+             * Format: int32
+             * @description Sessions at once; beyond them people wait in order. Without it, as many as come.
+             */
+            capacity?: number | null;
+            /**
+             * Format: int32
+             * @description People let in per second; beyond it they wait in order. Without it, as fast as the server can.
+             */
+            per_second?: number | null;
+        };
         /** @description One thing the broadcaster could do better. */
         Advice: {
             /** @description Stable name, for example `keyframe_interval_long`. */
@@ -454,11 +1603,54 @@ export interface components {
              */
             sample_rate: number;
         };
+        /** @description A browser that is signed in. */
+        Browser: {
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /**
+             * @description In words.
+             * @example Firefox on Linux
+             */
+            device: string;
+            /**
+             * Format: date-time
+             * @description When it is signed out by itself.
+             */
+            expires_at: string;
+            /** @description The browser. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it last asked for something, to the minute.
+             */
+            last_seen_at: string;
+            /** @description How: `password`, `passkey` or `provider`. */
+            method: string;
+            /**
+             * Format: date-time
+             * @description When a second factor was last shown on it.
+             */
+            second_factor_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            signed_in_at: string;
+        };
+        /** @description My signed-in browsers, newest first. */
+        Browsers: {
+            data: components["schemas"]["Browser"][];
+        };
         /**
          * @description Why a feed ends.
          * @enum {string}
          */
-        Bye: "revoked" | "ended" | "expired" | "replaced" | "stopping";
+        Bye: "revoked" | "kicked" | "blocked" | "code_changed" | "taken_over" | "ended" | "expired" | "replaced" | "stopping";
+        /**
+         * @description What about an event changed: read it again.
+         * @enum {string}
+         */
+        Changed: "settings" | "invitations" | "imports" | "messages" | "takeovers" | "incidents" | "waiting";
         /** @description A code and the link that carries it. */
         Code: {
             /**
@@ -472,6 +1664,84 @@ export interface components {
              */
             link: string;
         };
+        /** @description How many watched an event, over time. */
+        Concurrency: {
+            /** @description Oldest first. Where samples are missing for longer than two steps, nobody was watching. */
+            data: components["schemas"]["Concurrent"][];
+            peak?: components["schemas"]["Concurrent"] | null;
+            /**
+             * Format: int64
+             * @description How far apart samples are.
+             */
+            step_ms: number;
+        };
+        /** @description How many watched at once. */
+        Concurrent: {
+            /**
+             * Format: date-time
+             * @description The end of the time this is about, which is `step_ms` long at most.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description The most at once in that time.
+             */
+            watching: number;
+        };
+        /** @description What shows that it is still you: one of them. */
+        Confirmation: {
+            passkey?: components["schemas"]["PasskeyAnswer"] | null;
+            /**
+             * Format: password
+             * @description Your password.
+             */
+            password?: string | null;
+            /** @description A one-time password from an app. */
+            totp?: string | null;
+        };
+        /** @description The figures of an event. */
+        Counters: {
+            /**
+             * Format: int64
+             * @description Incidents that nobody has acknowledged.
+             */
+            incidents: number;
+            /**
+             * Format: int64
+             * @description Active sessions, watching or not.
+             */
+            inside: number;
+            /**
+             * Format: int64
+             * @description Invitations that were not withdrawn.
+             */
+            invited: number;
+            /**
+             * Format: int64
+             * @description The most who ever watched at once.
+             */
+            peak: number;
+            /**
+             * Format: int64
+             * @description Those of them whose code was used.
+             */
+            redeemed: number;
+            /**
+             * Format: int64
+             * @description How many were turned away for where they came from, since the server started.
+             */
+            refused: number;
+            /**
+             * Format: int64
+             * @description People in line before a full house.
+             */
+            waiting: number;
+            /**
+             * Format: int64
+             * @description People watching right now.
+             */
+            watching: number;
+        };
         /** @description What somebody types to sign in. */
         Credentials: {
             /**
@@ -482,10 +1752,81 @@ export interface components {
             /** @description The account's name. */
             username: string;
         };
+        /** @description One fact on its way to one webhook. */
+        Delivery: {
+            /** @description The last attempts, newest first. */
+            attempts: components["schemas"]["DeliveryAttempt"][];
+            /** @description What is sent. */
+            body: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description The fact; absent for a test. */
+            fact?: string | null;
+            /**
+             * @description The delivery; the receiver knows it as `webhook-id`.
+             * @example dlv_01kaf3x6m8e9t8s2v4w6y8z0ab
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it is tried next.
+             */
+            next_at?: string | null;
+            /**
+             * @description `waiting`, `delivered` or `failed`.
+             * @example delivered
+             */
+            state: string;
+            /**
+             * @description The fact's type.
+             * @example session.started
+             */
+            type: string;
+        };
+        /** @description One try. */
+        DeliveryAttempt: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            at: string;
+            /** @description Why there was no answer. */
+            error?: string | null;
+            /**
+             * Format: int32
+             * @description What the receiver answered.
+             */
+            status?: number | null;
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            took_ms: number;
+        };
+        /** @description Where somebody wants to go after signing in. */
+        Destination: {
+            /** @description Ask them again, also when they are signed in at the provider. */
+            again?: boolean;
+            /** @description A path of this site; the start page when absent. */
+            next?: string | null;
+        };
+        /** @description A few words to one person. */
+        DirectRequest: {
+            /** @description What is said, with the same placeholders as in templates. */
+            body: string;
+            channel: components["schemas"]["MessageChannel"];
+            /** @description For letters only. */
+            subject?: string | null;
+        };
         /** @description What anybody may know about an event. */
         Door: {
             /** @description The event. */
             event: string;
+            /** @description Why a code would not be looked at from where you are: `country_refused` or `network_refused`. */
+            refusal?: string | null;
             /**
              * Format: date-time
              * @description When it is meant to begin.
@@ -495,6 +1836,17 @@ export interface components {
             state: components["schemas"]["State"];
             /** @description What people read. */
             title: string;
+        };
+        /** @description A secret for one-time passwords, shown this once. */
+        Enrolment: {
+            /** @description The same to be photographed: a PNG as a `data:` URL. */
+            qr: string;
+            /** @description To be typed into an app. */
+            secret: string;
+            /** @description Send it back with the first code. */
+            ticket: string;
+            /** @description `otpauth://…`, to be opened by an app. */
+            url: string;
         };
         /** @description An event. */
         Event: {
@@ -519,6 +1871,8 @@ export interface components {
              */
             invited: number;
             latency: components["schemas"]["Latency"];
+            /** @description Who gets in, how many, and how they are written to. */
+            policy: components["schemas"]["Policy"];
             /**
              * Format: int64
              * @description How long viewers hold while the publisher is away.
@@ -536,6 +1890,8 @@ export interface components {
             starts_at?: string | null;
             /** @description What is on air right now. */
             stream: components["schemas"]["StreamStatus"];
+            /** @description Whose it is; `null` for everybody's who has an account. */
+            team_id?: string | null;
             /** @description What people read. */
             title: string;
             /** @description The page that invitees open. */
@@ -554,6 +1910,7 @@ export interface components {
              */
             dvr_window_ms?: number | null;
             latency?: components["schemas"]["Latency"] | null;
+            policy?: components["schemas"]["PolicyChange"] | null;
             /**
              * Format: int64
              * @description 0 to 3 600 000. Used from the next broadcast on.
@@ -564,6 +1921,8 @@ export interface components {
              * @description When it is meant to begin; `null` takes it away.
              */
             starts_at?: string | null;
+            /** @description One of your teams; `null` makes the event everybody's who has an account. */
+            team_id?: string | null;
             /** @description One line, 1 to 200 characters. */
             title?: string | null;
         };
@@ -573,6 +1932,126 @@ export interface components {
             detail: string;
             /** @description Which one: a JSON pointer into the body. */
             pointer: string;
+        };
+        /** @description The first code that an app made. */
+        FirstCode: {
+            /** @description Six digits. */
+            code: string;
+            /** @description From the beginning. */
+            ticket: string;
+        };
+        /** @description A list of invitees. */
+        Import: {
+            /**
+             * Format: int64
+             * @description Bytes of its text.
+             */
+            bytes: number;
+            /** @description What the first row says about each column; numbers when it says nothing. */
+            columns: string[];
+            /**
+             * Format: int64
+             * @description People invited.
+             */
+            created: number;
+            /**
+             * Format: date-time
+             * @description When it arrived.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was over.
+             */
+            ended_at?: string | null;
+            /**
+             * Format: int64
+             * @description Rows that say nothing we understand.
+             */
+            errors: number;
+            /**
+             * Format: int64
+             * @description Until it is done.
+             */
+            eta_ms?: number | null;
+            /** @description With `failed`: `unclosed_quotes` or `damaged`. */
+            failure?: string | null;
+            /** @description Whether the first row is about the columns. */
+            header: boolean;
+            /**
+             * @description The list.
+             * @example imp_01kaf3x6m8e9t8s2v4w6y8z0ab
+             */
+            id: string;
+            /** @description A guess before the list is started, then what was chosen. */
+            mapping: components["schemas"]["Mapping"];
+            /**
+             * Format: int64
+             * @description Rows about people who were invited already.
+             */
+            merged: number;
+            /** @description What the file was called. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Rows read.
+             */
+            rows: number;
+            /** @description The first rows, for those who may see people, as long as the list is not started. */
+            sample: string[][];
+            state: components["schemas"]["ImportState"];
+        };
+        /**
+         * @description Where a list stands.
+         * @enum {string}
+         */
+        ImportState: "uploaded" | "running" | "done" | "failed" | "cancelled";
+        /** @description Something odd that was noticed. */
+        Incident: {
+            /**
+             * Format: date-time
+             * @description When somebody said that they have seen it.
+             */
+            acknowledged_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was first noticed.
+             */
+            at: string;
+            /** @description The event; absent for the whole installation. */
+            event?: string | null;
+            /**
+             * @description The incident.
+             * @example inc_01kaf3x6m8e9t8s2v4w6y8z0ab
+             */
+            id: string;
+            /** @description The invitation it is about. */
+            invitation?: string | null;
+            /**
+             * @description What: `code_guessing`, `stream_away`, `stream_lost`, `gateway_failing`, `webhook_disabled`, `budget_reached`,
+             *     `repeated_takeovers`. There will be more.
+             * @example stream_away
+             */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When it was last noticed.
+             */
+            last_at: string;
+            /** @description The viewer it is about. */
+            session?: string | null;
+            /**
+             * @description How loudly: `info`, `warning`, `critical`.
+             * @example warning
+             */
+            severity: string;
+            /** @description A sentence for a person. */
+            text: string;
+            /**
+             * Format: int64
+             * @description How often it was noticed.
+             */
+            times: number;
         };
         /** @description What to type into the encoder. */
         Ingest: {
@@ -612,15 +2091,287 @@ export interface components {
         /** @description A new invitation with its code. */
         InvitationMade: components["schemas"]["Invitation"] & components["schemas"]["Code"];
         /**
-         * @description Where an invitation stands.
+         * @description Where an invitation stands. It is about the present code: a new code begins at `created` again.
          * @enum {string}
          */
-        InvitationState: "created" | "redeemed" | "revoked";
+        InvitationState: "created" | "queued" | "sent" | "delivered" | "failed" | "opened" | "redeemed" | "revoked" | "expired";
         /**
          * @description How far behind the broadcaster viewers are.
          * @enum {string}
          */
         Latency: "ultra" | "low" | "standard";
+        /** @description Something that happened. */
+        LogEntry: {
+            /** @description Who did it: an id, or `operator`, `publisher`, `system`, `stranger`. */
+            actor: string;
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            at: string;
+            /** @description The ids it is about, by their role. */
+            data: Record<string, never>;
+            /** @description The event it belongs to. */
+            event?: string | null;
+            /**
+             * @description The entry.
+             * @example fct_01kaf3x6m8e9t8s2v4w6y8z0ab
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Its number in the sealed chain; absent for a few seconds after it happened.
+             */
+            seq?: number | null;
+            /**
+             * @description What happened.
+             * @example session.started
+             */
+            type: string;
+        };
+        /** @description How far the log is sealed. */
+        LogKey: {
+            /** @description Always `Ed25519`. */
+            algorithm: string;
+            /**
+             * @description What people compare, and note somewhere else: the hash of the key.
+             * @example SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU
+             */
+            fingerprint: string;
+            /** @description The public key: 32 bytes in base64. */
+            public_key: string;
+            /**
+             * Format: int64
+             * @description Entries in the sealed chain.
+             */
+            sealed: number;
+            /**
+             * Format: int64
+             * @description The last entry that a checkpoint signs.
+             */
+            signed: number;
+            /**
+             * Format: date-time
+             * @description When that was signed; absent before the first.
+             */
+            signed_at?: string | null;
+        };
+        /** @description A part of the log. */
+        LogPage: {
+            /** @description The entries, newest first. */
+            data: components["schemas"]["LogEntry"][];
+            /** @description What the ids in these entries are called now, as far as they still have names. */
+            names: {
+                [key: string]: string;
+            };
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description Which column holds what, counted from 0. */
+        Mapping: {
+            /**
+             * Format: int32
+             * @description Their e-mail address.
+             * @default null
+             */
+            email?: number | null;
+            /**
+             * Format: int32
+             * @description Their family name, put behind the name.
+             * @default null
+             */
+            family?: number | null;
+            /**
+             * Format: int32
+             * @description Their language.
+             * @default null
+             */
+            language?: number | null;
+            /**
+             * Format: int32
+             * @description Who they are, or their first name.
+             * @default null
+             */
+            name?: number | null;
+            /**
+             * Format: int32
+             * @description A note.
+             * @default null
+             */
+            note?: number | null;
+            /**
+             * Format: int32
+             * @description Their telephone.
+             * @default null
+             */
+            phone?: number | null;
+        };
+        /** @description What to change of one's own account. */
+        MeChange: {
+            /** @description What others call me: one line, at most 200 characters; empty for the user name. */
+            name: string;
+        };
+        /** @description A message. */
+        Message: {
+            /**
+             * Format: int32
+             * @description How often the gateway was asked to take it.
+             */
+            attempts: number;
+            channel: components["schemas"]["MessageChannel"];
+            /**
+             * Format: int64
+             * @description What it cost, in thousandths.
+             */
+            cost_milli: number;
+            /** Format: date-time */
+            created_at: string;
+            error?: components["schemas"]["MessageFailure"] | null;
+            /** @example msg_01kaf3x6m8e9t8s2v4w6y8z0ab */
+            id: string;
+            /** @description To whom; absent for a message to oneself. */
+            invitation?: string | null;
+            kind: components["schemas"]["MessageKind"];
+            /** @description Who that is; empty for a message to oneself. */
+            name: string;
+            /** @description The order it belongs to; absent for a single act. */
+            send?: string | null;
+            /**
+             * Format: date-time
+             * @description When the gateway took it.
+             */
+            sent_at?: string | null;
+            state: components["schemas"]["MessageState"];
+            /** @description Of a letter, like `text`. */
+            subject?: string | null;
+            /** @description What it says, when it went nowhere but here and the role may see people. */
+            text?: string | null;
+            /**
+             * @description Where to, masked; empty as long as nobody looked it up, and when it was forgotten.
+             * @example +33 6 •• •• 56 78
+             */
+            to: string;
+        };
+        /**
+         * @description By what a message travels.
+         * @enum {string}
+         */
+        MessageChannel: "sms" | "email";
+        /**
+         * @description Why a message was not sent, or did not arrive. With `unknown` a person decides whether to try again.
+         * @enum {string}
+         */
+        MessageFailure: "unknown" | "no_address" | "bad_address" | "opted_out" | "not_invited" | "superseded" | "cancelled" | "refused" | "unavailable" | "undelivered" | "budget";
+        /**
+         * @description What a message is for.
+         * @enum {string}
+         */
+        MessageKind: "invitation" | "reminder" | "new_code" | "direct" | "test";
+        /** @description How messages go out. */
+        MessagePolicy: {
+            /**
+             * Format: int64
+             * @description What the event may spend, in thousandths of the currency unit that the gateway charges; without it, anything.
+             */
+            budget_milli?: number | null;
+            /**
+             * @description The country whose numbers come without `+`.
+             * @example FR
+             */
+            default_country?: string | null;
+            /**
+             * @description The language of those who have none of their own: a BCP 47 tag.
+             * @default en
+             */
+            default_language?: string;
+            /**
+             * Format: int32
+             * @description Messages per second.
+             * @default 1
+             */
+            per_second?: number;
+            /** @description Pairs of a prefix and what may be spent on numbers that begin with it, in thousandths. */
+            prefix_budget_milli?: unknown[];
+            quiet_hours?: components["schemas"]["QuietHours"] | null;
+        };
+        /**
+         * @description Where a message stands.
+         * @enum {string}
+         */
+        MessageState: "queued" | "sending" | "sent" | "delivered" | "failed" | "suppressed";
+        /** @description What messages of one channel, kind and language say. */
+        MessageTemplate: {
+            /** @description With `{name}`, `{code}`, `{link}`, `{title}`, `{starts_at}`, `{organiser}`. */
+            body: string;
+            /** @description Whether nobody changed it. */
+            built_in: boolean;
+            channel: components["schemas"]["MessageChannel"];
+            kind: components["schemas"]["MessageKind"];
+            /**
+             * @description A BCP 47 tag in lower case.
+             * @example en
+             */
+            language: string;
+            /** @description Of a letter. */
+            subject?: string | null;
+            /**
+             * Format: date-time
+             * @description When somebody did.
+             */
+            updated_at?: string | null;
+        };
+        /** @description What an event's messages go through. */
+        Messaging: {
+            /**
+             * Format: int64
+             * @description What it may spend, in thousandths; absent for anything.
+             */
+            budget_milli?: number | null;
+            /** @description `outbox` or `smtp`. */
+            email: string;
+            /**
+             * Format: int64
+             * @description Invitees who want no text messages.
+             */
+            opted_out: number;
+            /**
+             * Format: int32
+             * @description Messages per second.
+             */
+            per_second: number;
+            /**
+             * Format: int64
+             * @description What a segment costs by default, in thousandths.
+             */
+            price_milli: number;
+            /** @description Whether the gateway's reports of delivery can reach this server. */
+            reports: boolean;
+            /** @description `outbox` (shown here, sent nowhere) or `twilio`. */
+            sms: string;
+            /**
+             * Format: int64
+             * @description What the event has spent, in thousandths.
+             */
+            spent_milli: number;
+        };
+        /** @description A team of one's own. */
+        MyTeam: {
+            /** @description The team. */
+            id: string;
+            /** @description What people call it. */
+            name: string;
+        };
+        /** @description A new account. */
+        NewAccount: {
+            /** @description What others call them: one line, at most 200 characters. */
+            name?: string | null;
+            /** @description `admin`, `organiser`, `moderator`, `broadcaster`, `analyst`; `owner` by owners only. */
+            role: string;
+            /** @description Teams to put them in. */
+            teams?: string[];
+            /** @description What they will type to sign in: 2 to 64 letters, digits or any of `._@+-`. */
+            username: string;
+        };
         /** @description What an event is made from. */
         NewEvent: {
             /**
@@ -630,6 +2381,7 @@ export interface components {
              */
             dvr_window_ms?: number | null;
             latency?: components["schemas"]["Latency"] | null;
+            policy?: components["schemas"]["PolicyChange"] | null;
             /**
              * Format: int64
              * @description 0 to 3 600 000, by default 60 000.
@@ -641,6 +2393,8 @@ export interface components {
              * @description When it is meant to begin.
              */
             starts_at?: string | null;
+            /** @description One of your teams; without it the event is everybody's who has an account. */
+            team_id?: string | null;
             /** @description One line, 1 to 200 characters. */
             title: string;
         };
@@ -648,6 +2402,36 @@ export interface components {
         NewInvitation: {
             /** @description One line, 1 to 200 characters. */
             name: string;
+        };
+        /** @description A new passkey. */
+        NewPasskey: {
+            /** @description Which challenge it answers. */
+            challenge: string;
+            /** @description What `navigator.credentials.create` answered, as the Web Authentication standard writes it in JSON. */
+            credential: Record<string, never>;
+            /** @description What to call it: one line, 1 to 200 characters. */
+            name: string;
+        };
+        /** @description What a page calls `navigator.credentials.create` with. */
+        NewPasskeyChallenge: {
+            /** @description Names the challenge; send it back with the passkey. */
+            challenge: string;
+            /** @description As the Web Authentication standard writes it in JSON. */
+            options: Record<string, never>;
+        };
+        /** @description What is to be sent, and to whom. */
+        NewSend: {
+            /** @description Say the same thing once more also to those who had it. Without it, nobody is told anything twice. */
+            again?: boolean;
+            /**
+             * Format: date-time
+             * @description When it begins; at once without it.
+             */
+            at?: string | null;
+            channel: components["schemas"]["MessageChannel"];
+            /** @description `invitation`, `reminder` or `new_code`. */
+            kind: components["schemas"]["MessageKind"];
+            selection: components["schemas"]["SelectionBody"];
         };
         /** @description What a stream key is made from. */
         NewStreamKey: {
@@ -657,36 +2441,99 @@ export interface components {
              */
             expires_at?: string | null;
         };
-        /** @description What a new API token is called. */
+        /** @description What a template is to say. */
+        NewTemplate: {
+            /** @description 1 to 1600 characters; an invitation needs `{link}` or `{code}`. */
+            body: string;
+            /** @description For letters only. */
+            subject?: string | null;
+        };
+        /** @description What a new API token is called, and what it is for. */
         NewToken: {
+            /**
+             * Format: date-time
+             * @description When it ends by itself; never, when absent.
+             */
+            expires_at?: string | null;
             /** @description One line, 1 to 200 characters. */
             name: string;
+            /**
+             * @description What it may be used for: any of `read`, `organise`, `moderate`, `broadcast`, `people`, `administer`; everything
+             *     that you may do, when absent. It never does more than you.
+             */
+            scopes?: string[] | null;
+        };
+        /** @description A new webhook. */
+        NewWebhook: {
+            /** @description Only facts of this event. */
+            event?: string | null;
+            /** @description Types of facts and groups of them; none means all. */
+            types?: string[];
+            /** @description The address: http or https, on the public internet unless the server's configuration says otherwise. */
+            url: string;
+        };
+        /** @description A one-time password, shown this once. */
+        OneTimePassword: {
+            /**
+             * Format: password
+             * @description Good for a week, and for choosing another.
+             */
+            one_time_password: string;
         };
         /** @description What the server tells an organiser. */
         OrganiserMessage: {
+            /** @description The figures. */
+            counters: components["schemas"]["Counters"];
+            /** @description `rows` follow. */
+            more: boolean;
+            /**
+             * Format: int64
+             * @description Resume from here, once all rows are there.
+             */
+            seq: number;
             /** @description What is on air. */
             stream: components["schemas"]["StreamStatus"];
             /** @enum {string} */
             type: "snapshot";
-            /** @description Everybody with an active session. */
+            /** @description Everybody with an active session, as far as they fit. */
             viewers: components["schemas"]["Viewer"][];
+        } | {
+            /** @description More `rows` follow. */
+            more: boolean;
+            /** @enum {string} */
+            type: "rows";
+            /** @description More of everybody with an active session. */
+            viewers: components["schemas"]["Viewer"][];
+        } | {
             /**
              * Format: int64
-             * @description People watching right now.
+             * @description The number that was asked for.
              */
-            watching: number;
+            seq: number;
+            /** @enum {string} */
+            type: "resumed";
         } | {
+            /**
+             * Format: int64
+             * @description The number of this message.
+             */
+            seq: number;
             /** @description What is on air. */
             stream: components["schemas"]["StreamStatus"];
             /** @enum {string} */
             type: "stream";
         } | {
-            /** @description Sessions of which something changed. */
-            changed: components["schemas"]["Viewer"][];
+            /** @description Sessions of which something changed, with all that can. */
+            changed: components["schemas"]["ViewerChange"][];
             /** @description New sessions. */
             joined: components["schemas"]["Viewer"][];
             /** @description Sessions that ended. */
             left: string[];
+            /**
+             * Format: int64
+             * @description The number of this message.
+             */
+            seq: number;
             /** @enum {string} */
             type: "viewers";
             /**
@@ -694,6 +2541,114 @@ export interface components {
              * @description People watching right now.
              */
             watching: number;
+        } | {
+            /** @description All of them. */
+            counters: components["schemas"]["Counters"];
+            /**
+             * Format: int64
+             * @description The number of this message.
+             */
+            seq: number;
+            /** @enum {string} */
+            type: "counters";
+        } | {
+            /**
+             * Format: int64
+             * @description The number of this message.
+             */
+            seq: number;
+            /** @description What it is about. */
+            topics: components["schemas"]["Changed"][];
+            /** @enum {string} */
+            type: "changed";
+        };
+        /** @description A password of one's own, with the ticket of the one that was good once. */
+        OwnPassword: {
+            /**
+             * Format: password
+             * @description Twelve characters or more.
+             */
+            password: string;
+            /** @description From the answer to the password that was good once. */
+            ticket: string;
+        };
+        /** @description A part of a list. */
+        Page_Account: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description When the account was made.
+                 */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description Since when the account opens nothing.
+                 */
+                disabled_at?: string | null;
+                /** @description The account. */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description When one of their signed-in browsers was last seen, to the minute.
+                 */
+                last_seen_at?: string | null;
+                /** @description What others call them; may be empty. */
+                name: string;
+                /** @description Whether they sign in at the identity provider. */
+                provider: boolean;
+                /** @description `owner`, `admin`, `organiser`, `moderator`, `broadcaster` or `analyst`. */
+                role: string;
+                /** @description Whether a password alone does not let them in. */
+                second_factor: boolean;
+                /** @description Whose events are theirs. */
+                teams: string[];
+                /** @description What they type to sign in. */
+                username: string;
+                /** @description Whether they have not chosen a password of their own yet. */
+                waiting: boolean;
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_Delivery: {
+            /** @description The entries, newest first. */
+            data: {
+                /** @description The last attempts, newest first. */
+                attempts: components["schemas"]["DeliveryAttempt"][];
+                /** @description What is sent. */
+                body: string;
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+                /** @description The fact; absent for a test. */
+                fact?: string | null;
+                /**
+                 * @description The delivery; the receiver knows it as `webhook-id`.
+                 * @example dlv_01kaf3x6m8e9t8s2v4w6y8z0ab
+                 */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description When it is tried next.
+                 */
+                next_at?: string | null;
+                /**
+                 * @description `waiting`, `delivered` or `failed`.
+                 * @example delivered
+                 */
+                state: string;
+                /**
+                 * @description The fact's type.
+                 * @example session.started
+                 */
+                type: string;
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
         };
         /** @description A part of a list. */
         Page_Event: {
@@ -720,6 +2675,8 @@ export interface components {
                  */
                 invited: number;
                 latency: components["schemas"]["Latency"];
+                /** @description Who gets in, how many, and how they are written to. */
+                policy: components["schemas"]["Policy"];
                 /**
                  * Format: int64
                  * @description How long viewers hold while the publisher is away.
@@ -737,6 +2694,8 @@ export interface components {
                 starts_at?: string | null;
                 /** @description What is on air right now. */
                 stream: components["schemas"]["StreamStatus"];
+                /** @description Whose it is; `null` for everybody's who has an account. */
+                team_id?: string | null;
                 /** @description What people read. */
                 title: string;
                 /** @description The page that invitees open. */
@@ -746,6 +2705,124 @@ export interface components {
                  * @description People watching right now.
                  */
                 watching: number;
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_Import: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: int64
+                 * @description Bytes of its text.
+                 */
+                bytes: number;
+                /** @description What the first row says about each column; numbers when it says nothing. */
+                columns: string[];
+                /**
+                 * Format: int64
+                 * @description People invited.
+                 */
+                created: number;
+                /**
+                 * Format: date-time
+                 * @description When it arrived.
+                 */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was over.
+                 */
+                ended_at?: string | null;
+                /**
+                 * Format: int64
+                 * @description Rows that say nothing we understand.
+                 */
+                errors: number;
+                /**
+                 * Format: int64
+                 * @description Until it is done.
+                 */
+                eta_ms?: number | null;
+                /** @description With `failed`: `unclosed_quotes` or `damaged`. */
+                failure?: string | null;
+                /** @description Whether the first row is about the columns. */
+                header: boolean;
+                /**
+                 * @description The list.
+                 * @example imp_01kaf3x6m8e9t8s2v4w6y8z0ab
+                 */
+                id: string;
+                /** @description A guess before the list is started, then what was chosen. */
+                mapping: components["schemas"]["Mapping"];
+                /**
+                 * Format: int64
+                 * @description Rows about people who were invited already.
+                 */
+                merged: number;
+                /** @description What the file was called. */
+                name: string;
+                /**
+                 * Format: int64
+                 * @description Rows read.
+                 */
+                rows: number;
+                /** @description The first rows, for those who may see people, as long as the list is not started. */
+                sample: string[][];
+                state: components["schemas"]["ImportState"];
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_Incident: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description When somebody said that they have seen it.
+                 */
+                acknowledged_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When it was first noticed.
+                 */
+                at: string;
+                /** @description The event; absent for the whole installation. */
+                event?: string | null;
+                /**
+                 * @description The incident.
+                 * @example inc_01kaf3x6m8e9t8s2v4w6y8z0ab
+                 */
+                id: string;
+                /** @description The invitation it is about. */
+                invitation?: string | null;
+                /**
+                 * @description What: `code_guessing`, `stream_away`, `stream_lost`, `gateway_failing`, `webhook_disabled`, `budget_reached`,
+                 *     `repeated_takeovers`. There will be more.
+                 * @example stream_away
+                 */
+                kind: string;
+                /**
+                 * Format: date-time
+                 * @description When it was last noticed.
+                 */
+                last_at: string;
+                /** @description The viewer it is about. */
+                session?: string | null;
+                /**
+                 * @description How loudly: `info`, `warning`, `critical`.
+                 * @example warning
+                 */
+                severity: string;
+                /** @description A sentence for a person. */
+                text: string;
+                /**
+                 * Format: int64
+                 * @description How often it was noticed.
+                 */
+                times: number;
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -773,6 +2850,115 @@ export interface components {
                 redeemed_at?: string | null;
                 session?: components["schemas"]["Viewer"] | null;
                 state: components["schemas"]["InvitationState"];
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_Message: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: int32
+                 * @description How often the gateway was asked to take it.
+                 */
+                attempts: number;
+                channel: components["schemas"]["MessageChannel"];
+                /**
+                 * Format: int64
+                 * @description What it cost, in thousandths.
+                 */
+                cost_milli: number;
+                /** Format: date-time */
+                created_at: string;
+                error?: components["schemas"]["MessageFailure"] | null;
+                /** @example msg_01kaf3x6m8e9t8s2v4w6y8z0ab */
+                id: string;
+                /** @description To whom; absent for a message to oneself. */
+                invitation?: string | null;
+                kind: components["schemas"]["MessageKind"];
+                /** @description Who that is; empty for a message to oneself. */
+                name: string;
+                /** @description The order it belongs to; absent for a single act. */
+                send?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When the gateway took it.
+                 */
+                sent_at?: string | null;
+                state: components["schemas"]["MessageState"];
+                /** @description Of a letter, like `text`. */
+                subject?: string | null;
+                /** @description What it says, when it went nowhere but here and the role may see people. */
+                text?: string | null;
+                /**
+                 * @description Where to, masked; empty as long as nobody looked it up, and when it was forgotten.
+                 * @example +33 6 •• •• 56 78
+                 */
+                to: string;
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_Send: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description When it begins.
+                 */
+                at: string;
+                channel: components["schemas"]["MessageChannel"];
+                /** Format: date-time */
+                created_at: string;
+                /**
+                 * Format: int64
+                 * @description Those that arrived.
+                 */
+                delivered: number;
+                /**
+                 * Format: int64
+                 * @description How long the rest takes, quiet hours and older orders included; absent while it waits for a person.
+                 */
+                eta_ms?: number | null;
+                /** Format: int64 */
+                failed: number;
+                /** @example snd_01kaf3x6m8e9t8s2v4w6y8z0ab */
+                id: string;
+                kind: components["schemas"]["MessageKind"];
+                paused_because?: components["schemas"]["SendPauseCause"] | null;
+                /**
+                 * Format: int32
+                 * @description Messages per second.
+                 */
+                per_second: number;
+                /**
+                 * Format: int64
+                 * @description Those that wait for their turn.
+                 */
+                queued: number;
+                /**
+                 * Format: int64
+                 * @description Those that the gateway took.
+                 */
+                sent: number;
+                /**
+                 * Format: int64
+                 * @description What it cost, in thousandths.
+                 */
+                spent_milli: number;
+                state: components["schemas"]["SendStateName"];
+                /**
+                 * Format: int64
+                 * @description Those that were deliberately not sent.
+                 */
+                suppressed: number;
+                /**
+                 * Format: int64
+                 * @description Messages; fewer in the end than at first, when some of those who are meant had it already.
+                 */
+                total: number;
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -821,6 +3007,11 @@ export interface components {
                  * @description When it was made.
                  */
                 created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it ends by itself.
+                 */
+                expires_at?: string | null;
                 /** @description Its last letters. */
                 hint: string;
                 /** @description The token. */
@@ -832,6 +3023,8 @@ export interface components {
                 last_used_at?: string | null;
                 /** @description What its maker calls it. */
                 name: string;
+                /** @description What it may be used for: `read`, `organise`, `moderate`, `broadcast`, `people`, `administer`. */
+                scopes: string[];
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -879,11 +3072,131 @@ export interface components {
                  * @description How often the picture stopped, as the page says.
                  */
                 stalls?: number | null;
+                /** @description Whether the page is in the foreground, as it says. */
+                visible?: boolean | null;
                 /** @description Whether it is watching right now. */
                 watching: boolean;
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
+        Page_Webhook: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description When it was made.
+                 */
+                created_at: string;
+                /**
+                 * @description Why nothing is: `by_hand`, `gone` (the receiver answered 410), `failing` (a delivery was tried for days in vain),
+                 *     `backlog` (too many deliveries waited).
+                 */
+                disabled_because?: string | null;
+                /** @description Only facts of this event. */
+                event?: string | null;
+                /**
+                 * @description The webhook.
+                 * @example whk_01kaf3x6m8e9t8s2v4w6y8z0ab
+                 */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description Nothing is sent until then, because the receiver asked for it.
+                 */
+                paused_until?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Until when the secret before the present one signs as well.
+                 */
+                previous_secret_until?: string | null;
+                /** @description Whether anything is sent. */
+                state: components["schemas"]["WebhookState"];
+                /** @description Types of facts (`stream.live`) and groups of them (`stream.*`); none means all. */
+                types: string[];
+                /**
+                 * @description The address.
+                 * @example https://hooks.example.org/stagedoor
+                 */
+                url: string;
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description One of my passkeys. */
+        Passkey: {
+            /**
+             * Format: date-time
+             * @description When it was added.
+             */
+            created_at: string;
+            /** @description The passkey. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When I last signed in with it.
+             */
+            last_used_at?: string | null;
+            /** @description What I call it. */
+            name: string;
+        };
+        /** @description A signed challenge. */
+        PasskeyAnswer: {
+            /** @description Which challenge. */
+            challenge: string;
+            /** @description What `navigator.credentials.get` answered, as the Web Authentication standard writes it in JSON. */
+            credential: Record<string, never>;
+        };
+        /** @description What a page calls `navigator.credentials.get` with. */
+        PasskeyChallenge: {
+            /** @description Names the challenge; send it back with the answer. */
+            challenge: string;
+            /** @description As the Web Authentication standard writes it in JSON. */
+            options: Record<string, never>;
+        };
+        /** @description A passkey that was kept. */
+        PasskeyMade: components["schemas"]["Passkey"] & {
+            /** @description Each works once; empty when there were some already. */
+            recovery_codes: string[];
+        };
+        /** @description Whose passkey is asked for. */
+        PasskeyQuestion: {
+            /**
+             * @description From the answer to a right password: only that account's passkeys are asked for. Absent, any passkey of this site
+             *     says who it is.
+             */
+            ticket?: string | null;
+        };
+        /** @description A change of one's own password. */
+        PasswordChange: {
+            /**
+             * Format: password
+             * @description The one you want: twelve characters or more.
+             */
+            new: string;
+            /**
+             * Format: password
+             * @description The one you have.
+             */
+            present: string;
+        };
+        /** @description What the database says about itself. */
+        PlaceDatabase: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            built_at: string;
+            /**
+             * @description What it knows.
+             * @example GeoLite2-City
+             */
+            type: string;
+        };
+        /** @description How this server knows where addresses are. */
+        Places: {
+            database?: components["schemas"]["PlaceDatabase"] | null;
         };
         /** @description Where the video is. */
         Playback: {
@@ -892,6 +3205,55 @@ export interface components {
              * @example https://stage.example.org/live/TOKEN/str_01kaf3x6m8e9t8s2v4w6y8z0ab/index.m3u8
              */
             hls: string;
+        };
+        /** @description What is decided about an event beyond its title. What is absent has its default. */
+        Policy: {
+            access: components["schemas"]["AccessPolicy"];
+            admission: components["schemas"]["AdmissionPolicy"];
+            messages: components["schemas"]["MessagePolicy"];
+            privacy: components["schemas"]["PrivacyPolicy"];
+            takeover: components["schemas"]["TakeoverPolicy"];
+        };
+        /** @description Sections that change; each replaces the whole section, and what is absent stays. */
+        PolicyChange: {
+            access?: components["schemas"]["AccessPolicy"] | null;
+            admission?: components["schemas"]["AdmissionPolicy"] | null;
+            messages?: components["schemas"]["MessagePolicy"] | null;
+            privacy?: components["schemas"]["PrivacyPolicy"] | null;
+            takeover?: components["schemas"]["TakeoverPolicy"] | null;
+        };
+        /** @description Where an organiser sees what viewers see. */
+        Preview: {
+            /**
+             * @description The multivariant playlist. Whoever has the address can watch until `until`.
+             * @example https://stage.example.org/live/TOKEN/str_01kaf3x6m8e9t8s2v4w6y8z0ab/index.m3u8
+             */
+            hls: string;
+            /**
+             * Format: date-time
+             * @description The address ends then, unless it is asked for again.
+             */
+            until: string;
+        };
+        /** @description A text to look at. */
+        PreviewRequest: {
+            /** @description What is said. */
+            body: string;
+            channel: components["schemas"]["MessageChannel"];
+            /** @description Whose name is put in; without it, a name of an ordinary length. */
+            invitation?: string | null;
+            /** @description In which language it is meant: a text is shown as it is, in whatever language. */
+            language?: string | null;
+            /** @description For letters only. */
+            subject?: string | null;
+        };
+        /** @description How long people are remembered. */
+        PrivacyPolicy: {
+            /**
+             * Format: int32
+             * @description Days after the last broadcast until telephone numbers and addresses are erased; without it, never by itself.
+             */
+            retention_days?: number | null;
         };
         /**
          * @description What went wrong.
@@ -914,11 +3276,15 @@ export interface components {
             detail: string;
             /** @description What is wrong with single fields. */
             errors?: components["schemas"]["FieldError"][];
+            /** @description With `second_factor_required`: which they have, of `totp`, `passkey` and `recovery`. */
+            methods?: string[];
             /**
              * Format: int32
              * @description The HTTP status.
              */
             status: number;
+            /** @description With `second_factor_required` and `new_password_required`: stands for the password that was right. */
+            ticket?: string | null;
             /** @description The HTTP status in words. */
             title: string;
             /** @description Always `about:blank`. */
@@ -931,6 +3297,11 @@ export interface components {
             /** @description A number, in decimal digits, such that SHA-256 of `challenge:nonce` begins with as many zero bits as were asked. */
             nonce: string;
         };
+        /** @description The identity provider. */
+        ProviderWay: {
+            /** @description What the button says. */
+            name: string;
+        };
         /** @description The encoder behind a live stream. */
         PublisherStatus: {
             /**
@@ -940,6 +3311,55 @@ export interface components {
             connected_at: string;
             /** @description What the encoder calls itself, for example `FMLE/3.0 (compatible; obs-studio/31.0)`; at most 128 characters. */
             encoder: string;
+        };
+        /** @description A place in line. */
+        QueuePlace: {
+            /**
+             * Format: int32
+             * @description People in front who are waiting at this moment.
+             */
+            ahead: number;
+            /**
+             * Format: int64
+             * @description How long it takes at the present pace; `null` when nobody can tell, because nobody left lately.
+             */
+            eta_ms?: number | null;
+            /**
+             * Format: int64
+             * @description When to ask again. A place is kept for five minutes for whoever does not ask.
+             */
+            poll_ms: number;
+            /**
+             * Format: int32
+             * @description 1 for whoever is next.
+             */
+            position: number;
+        };
+        /** @description Where you stand: in line, or called. */
+        QueueStanding: {
+            /** @description A seat waits for you for half a minute: send the code again. */
+            admitted?: boolean;
+            queue?: components["schemas"]["QueuePlace"] | null;
+            /** @description `queue` while you wait. */
+            waiting?: string | null;
+        };
+        /** @description A time of day to be silent, in the event's time zone. */
+        QuietHours: {
+            /**
+             * Format: int32
+             * @description Minutes after midnight at which they begin.
+             */
+            from_minute: number;
+            /**
+             * Format: int32
+             * @description Minutes after midnight at which they end; smaller than the beginning when midnight lies between.
+             */
+            to_minute: number;
+            /**
+             * Format: int32
+             * @description Minutes east of UTC.
+             */
+            utc_offset_minutes: number;
         };
         /** @description What is ready and what is not. */
         Readiness: {
@@ -951,6 +3371,11 @@ export interface components {
             ready: boolean;
             /** @description The server is not about to stop. */
             serving: boolean;
+        };
+        /** @description Recovery codes, shown this once. */
+        RecoveryCodes: {
+            /** @description Each works once; empty when there were some already. */
+            recovery_codes: string[];
         };
         /** @description A code, and the solved challenge if one was asked for. */
         Redeem: {
@@ -974,11 +3399,154 @@ export interface components {
              */
             url: string;
         };
+        /** @description A second factor, with the ticket of the right password. Either of the two codes. */
+        SecondFactor: {
+            /** @description A recovery code. */
+            recovery?: string | null;
+            /** @description From the answer to the password. */
+            ticket: string;
+            /** @description A one-time password from an app: six digits. */
+            totp?: string | null;
+        };
+        /** @description Some invitees: by their ids, or all who match a filter. */
+        SelectionBody: {
+            /** @description Which ones. */
+            ids: string[];
+        } | {
+            /** @description But not these. */
+            except?: string[];
+            /** @description What they have in common. */
+            filter: components["schemas"]["SelectionFilter"];
+        };
+        /** @description What invitees have in common; what is absent matches everybody. */
+        SelectionFilter: {
+            /**
+             * @description Part of a name, in any case.
+             * @default null
+             */
+            search?: string | null;
+            /**
+             * @description Where their invitation stands.
+             * @default null
+             */
+            state?: string | null;
+            /**
+             * @description What they are tagged with.
+             * @default null
+             */
+            tag?: string | null;
+        };
+        /** @description An order, and how far it is. */
+        Send: {
+            /**
+             * Format: date-time
+             * @description When it begins.
+             */
+            at: string;
+            channel: components["schemas"]["MessageChannel"];
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description Those that arrived.
+             */
+            delivered: number;
+            /**
+             * Format: int64
+             * @description How long the rest takes, quiet hours and older orders included; absent while it waits for a person.
+             */
+            eta_ms?: number | null;
+            /** Format: int64 */
+            failed: number;
+            /** @example snd_01kaf3x6m8e9t8s2v4w6y8z0ab */
+            id: string;
+            kind: components["schemas"]["MessageKind"];
+            paused_because?: components["schemas"]["SendPauseCause"] | null;
+            /**
+             * Format: int32
+             * @description Messages per second.
+             */
+            per_second: number;
+            /**
+             * Format: int64
+             * @description Those that wait for their turn.
+             */
+            queued: number;
+            /**
+             * Format: int64
+             * @description Those that the gateway took.
+             */
+            sent: number;
+            /**
+             * Format: int64
+             * @description What it cost, in thousandths.
+             */
+            spent_milli: number;
+            state: components["schemas"]["SendStateName"];
+            /**
+             * Format: int64
+             * @description Those that were deliberately not sent.
+             */
+            suppressed: number;
+            /**
+             * Format: int64
+             * @description Messages; fewer in the end than at first, when some of those who are meant had it already.
+             */
+            total: number;
+        };
+        /**
+         * @description Why an order waits.
+         * @enum {string}
+         */
+        SendPauseCause: "quiet_hours" | "budget" | "prefix_budget" | "gateway" | "person";
+        /**
+         * @description Where an order stands.
+         * @enum {string}
+         */
+        SendStateName: "running" | "paused" | "done" | "cancelled";
         /**
          * @description How much a piece of advice matters.
          * @enum {string}
          */
         Severity: "info" | "warning" | "error";
+        /** @description How I sign in. */
+        SignInWays: {
+            /** @description Whether an account there is linked to mine. */
+            linked: boolean;
+            /** @description My passkeys, newest first. */
+            passkeys: components["schemas"]["Passkey"][];
+            /** @description Whether passkeys can be made on this page: they belong to a name, not to an address. */
+            passkeys_work: boolean;
+            /** @description Whether I have a password here. */
+            password: boolean;
+            /** @description What the identity provider is called, if there is one. */
+            provider?: string | null;
+            /**
+             * Format: int64
+             * @description Recovery codes that are left.
+             */
+            recovery_left: number;
+            /** @description Whether one-time passwords are on. */
+            totp: boolean;
+        };
+        /** @description How many browsers were signed out. */
+        SignedOut: {
+            /** Format: int64 */
+            signed_out: number;
+        };
+        /** @description How a list is to be read. */
+        StartImport: {
+            /**
+             * @description The country of numbers without a country code, two letters; by default the event's.
+             * @example FR
+             */
+            default_country?: string | null;
+            /** @description The language of those who have none: a BCP 47 tag; by default the event's. */
+            language?: string | null;
+            mapping: components["schemas"]["Mapping"];
+            /** @description What everybody on the list is tagged with. */
+            tags?: string[];
+        };
         /**
          * @description Where a broadcast stands.
          * @enum {string}
@@ -1034,6 +3602,55 @@ export interface components {
             state: components["schemas"]["State"];
             video?: components["schemas"]["VideoStatus"] | null;
         };
+        /** @description What happens when a code is used on a second device while the first one is watching. */
+        TakeoverPolicy: {
+            /**
+             * Format: int32
+             * @description How long the first device has to answer, in seconds.
+             * @default 60
+             */
+            answer_s?: number;
+            /** @description When it does not answer. */
+            unanswered?: components["schemas"]["Unanswered"];
+        };
+        /** @description People who share events. */
+        Team: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description The team. */
+            id: string;
+            /** @description Who is in it. */
+            members: string[];
+            /** @description What people call it. */
+            name: string;
+        };
+        /** @description What a team is called. */
+        TeamName: {
+            /** @description One line, 1 to 200 characters. */
+            name: string;
+        };
+        /** @description Every team, by name. */
+        Teams: {
+            data: components["schemas"]["Team"][];
+        };
+        /** @description All templates of an event. */
+        Templates: {
+            /** @description The organiser's own and the built-in ones. */
+            data: components["schemas"]["MessageTemplate"][];
+        };
+        /** @description A message to oneself. */
+        TestRequest: {
+            /** @description What is said. */
+            body: string;
+            channel: components["schemas"]["MessageChannel"];
+            /** @description For letters only. */
+            subject?: string | null;
+            /** @description Where to: a number in E.164 (`+33612345678`) or an e-mail address. */
+            to: string;
+        };
         /** @description An API token, without its text. */
         Token: {
             /**
@@ -1041,6 +3658,11 @@ export interface components {
              * @description When it was made.
              */
             created_at: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            expires_at?: string | null;
             /** @description Its last letters. */
             hint: string;
             /** @description The token. */
@@ -1052,6 +3674,8 @@ export interface components {
             last_used_at?: string | null;
             /** @description What its maker calls it. */
             name: string;
+            /** @description What it may be used for: `read`, `organise`, `moderate`, `broadcast`, `people`, `administer`. */
+            scopes: string[];
         };
         /** @description A new API token with its text, which is shown this once. */
         TokenMade: components["schemas"]["Token"] & {
@@ -1061,18 +3685,37 @@ export interface components {
              */
             token: string;
         };
-        /** @description An organiser. */
+        /**
+         * @description What happens when nobody answers.
+         * @enum {string}
+         */
+        Unanswered: "deny" | "allow";
+        /**
+         * @description What becomes of an address whose country nobody knows.
+         * @enum {string}
+         */
+        UnknownCountry: "deny" | "allow";
+        /** @description An organiser, and what they may do: pages show what works and hide what would be refused. */
         User: {
             /**
              * @description The account.
              * @example usr_01kaf3x6m8e9t8s2v4w6y8z0ab
              */
             id: string;
+            /** @description What others call them; may be empty. */
+            name: string;
+            /**
+             * @description What their role, or their token's scopes, allow: `look`, `create_event`, `organise`, `moderate`, `end_all`,
+             *     `broadcast`, `see_people`, `export`, `administer`, `govern_owners`, `audit`.
+             */
+            rights: string[];
             /**
              * @description What they may do.
-             * @example admin
+             * @example organiser
              */
             role: string;
+            /** @description Whose events are theirs. */
+            teams: components["schemas"]["MyTeam"][];
             /** @description What they type to sign in. */
             username: string;
         };
@@ -1149,6 +3792,37 @@ export interface components {
              * @description How often the picture stopped, as the page says.
              */
             stalls?: number | null;
+            /** @description Whether the page is in the foreground, as it says. */
+            visible?: boolean | null;
+            /** @description Whether it is watching right now. */
+            watching: boolean;
+        };
+        /** @description What changed of somebody with an active session. */
+        ViewerChange: {
+            /**
+             * Format: int32
+             * @description Lines of the picture that is shown, as the page says.
+             */
+            height?: number | null;
+            /**
+             * Format: date-time
+             * @description When it last asked for something.
+             */
+            last_seen_at: string;
+            /**
+             * Format: int32
+             * @description Behind the broadcaster, as the page says.
+             */
+            latency_ms?: number | null;
+            /** @description The session. */
+            session: string;
+            /**
+             * Format: int32
+             * @description How often the picture stopped, as the page says.
+             */
+            stalls?: number | null;
+            /** @description Whether the page is in the foreground, as it says. */
+            visible?: boolean | null;
             /** @description Whether it is watching right now. */
             watching: boolean;
         };
@@ -1164,6 +3838,8 @@ export interface components {
             /** @enum {string} */
             type: "state";
         } | {
+            /** @description What the organiser says about it: plain text. */
+            message?: string | null;
             /** @description Why. */
             reason: components["schemas"]["Bye"];
             /** @enum {string} */
@@ -1224,6 +3900,86 @@ export interface components {
             /** @description What people read. */
             title: string;
         };
+        /** @description What somebody waits for whose code is right. */
+        Waiting: {
+            queue: components["schemas"]["QueuePlace"];
+            /**
+             * @description `queue`: the house is full, or many come at once. Ask `GET …/queue/current` now and then; when it says
+             *     `admitted`, send the code again.
+             */
+            waiting: string;
+        };
+        /** @description Where to go. */
+        Way: {
+            /** @description An address of the identity provider. */
+            url: string;
+        };
+        /** @description The ways in. */
+        Ways: {
+            /** @description Whether passkeys work here: they belong to a name, not to an address. */
+            passkeys: boolean;
+            provider?: components["schemas"]["ProviderWay"] | null;
+        };
+        /** @description Where facts are delivered to. */
+        Webhook: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * @description Why nothing is: `by_hand`, `gone` (the receiver answered 410), `failing` (a delivery was tried for days in vain),
+             *     `backlog` (too many deliveries waited).
+             */
+            disabled_because?: string | null;
+            /** @description Only facts of this event. */
+            event?: string | null;
+            /**
+             * @description The webhook.
+             * @example whk_01kaf3x6m8e9t8s2v4w6y8z0ab
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Nothing is sent until then, because the receiver asked for it.
+             */
+            paused_until?: string | null;
+            /**
+             * Format: date-time
+             * @description Until when the secret before the present one signs as well.
+             */
+            previous_secret_until?: string | null;
+            /** @description Whether anything is sent. */
+            state: components["schemas"]["WebhookState"];
+            /** @description Types of facts (`stream.live`) and groups of them (`stream.*`); none means all. */
+            types: string[];
+            /**
+             * @description The address.
+             * @example https://hooks.example.org/stagedoor
+             */
+            url: string;
+        };
+        /** @description What changes; absent fields stay. */
+        WebhookChanges: {
+            state?: components["schemas"]["WebhookState"] | null;
+            /** @description Types of facts and groups of them; none means all. */
+            types?: string[] | null;
+            /** @description The address. */
+            url?: string | null;
+        };
+        /** @description A webhook with its new secret, which is shown this once. */
+        WebhookSecret: components["schemas"]["Webhook"] & {
+            /**
+             * @description What deliveries are signed with, as libraries for Standard Webhooks want it.
+             * @example whsec_…
+             */
+            secret: string;
+        };
+        /**
+         * @description Whether anything is sent to a webhook.
+         * @enum {string}
+         */
+        WebhookState: "active" | "disabled";
     };
     responses: never;
     parameters: never;
@@ -1455,6 +4211,48 @@ export interface operations {
             };
         };
     };
+    concurrency: {
+        parameters: {
+            query?: {
+                /** @description The beginning; by default six hours before `to`. */
+                from?: string;
+                /** @description The end, which is not included; by default now. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Concurrency"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     door: {
         parameters: {
             query?: never;
@@ -1494,7 +4292,12 @@ export interface operations {
     };
     organiser: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The last `seq` that was seen: what came after it is told again when it is still known, otherwise everything. */
+                after?: number;
+                /** @description `false` for figures only, without who is watching. By default both. */
+                rows?: boolean;
+            };
             header?: never;
             path: {
                 event: string;
@@ -1509,6 +4312,308 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_imports: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Import"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    upload_import: {
+        parameters: {
+            query?: {
+                /** @description What the file is called. */
+                name?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": number[];
+                "text/csv": string;
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `empty_list` or `unreadable_list` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                import: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                import: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stopped */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_import_errors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                import: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                import: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartImport"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `already_started` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_event_incidents: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Incident"];
+                };
             };
             default: {
                 headers: {
@@ -1710,6 +4815,486 @@ export interface operations {
             };
         };
     };
+    write_to_invitee: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_messages: {
+        parameters: {
+            query?: {
+                /** @description Of this order. */
+                send?: string;
+                /** @description That stand here. */
+                state?: string;
+                /** @description To this invitee. */
+                invitation?: string;
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Message"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_message: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_messaging: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Messaging"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    queue_standing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueStanding"];
+                };
+            };
+            /** @description `country_refused` or `network_refused` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no_place`: send the code to get one */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone, or never stood there */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sends: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Send"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSend"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                send: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                send: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                send: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                send: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Send"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     redeem: {
         parameters: {
             query?: never;
@@ -1733,7 +5318,16 @@ export interface operations {
                     "application/json": components["schemas"]["ViewerSession"];
                 };
             };
-            /** @description `code_invalid` */
+            /** @description The code is right, and you wait */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Waiting"];
+                };
+            };
+            /** @description `code_invalid`, or `blocked` by the organiser; `country_refused` or `network_refused`, whatever the code */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -1760,7 +5354,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `access_ended`: the invitation was withdrawn */
+            /** @description `access_ended`: the invitation was withdrawn; `invitation_expired`; `used_up` */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -1809,6 +5403,15 @@ export interface operations {
             };
             /** @description `no_session`, or `access_ended` when there was one */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `country_refused` or `network_refused`: the session waits for your return to where it may be watched */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2010,6 +5613,200 @@ export interface operations {
             };
         };
     };
+    list_templates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Templates"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    preview_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                channel: string;
+                kind: string;
+                language: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTemplate"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageTemplate"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                channel: string;
+                kind: string;
+                language: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     viewers: {
         parameters: {
             query?: {
@@ -2081,6 +5878,228 @@ export interface operations {
             };
         };
     };
+    read_places: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Places"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_incidents: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Incident"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    acknowledge_incident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                incident: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Acknowledged, also when it was before */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_log: {
+        parameters: {
+            query?: {
+                /** @description Of this event. */
+                event?: string;
+                /** @description By them: the id of a person, a token or a viewer, or `operator`, `publisher`, `system`, `stranger`. */
+                actor?: string;
+                /** @description A type (`stream.live`), or a group of types (`stream.*`). */
+                type?: string;
+                /** @description Not before. */
+                from?: string;
+                /** @description Before. */
+                to?: string;
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogPage"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_log: {
+        parameters: {
+            query?: {
+                /** @description Only entries behind this number; by default all. */
+                after?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    log_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogKey"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ways_to_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ways"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -2102,7 +6121,277 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description `wrong_credentials` */
+            /** @description `wrong_credentials`, `second_factor_required`, `new_password_required` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_by_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description `wrong_second_factor`, or `too_late` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyQuestion"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyChallenge"];
+                };
+            };
+            /** @description `passkeys_need_a_name` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    choose_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description `too_late`, or `second_factor_required` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_by_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Destination"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Way"];
+                };
+            };
+            /** @description `no_provider` */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `provider_unavailable` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    come_back_from_provider: {
+        parameters: {
+            query?: {
+                /** @description For the token endpoint. */
+                code?: string;
+                /** @description By which the journey is found. */
+                state?: string;
+                /** @description Who answers (RFC 9207). */
+                iss?: string;
+                /** @description Why there is no code. */
+                error?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To a page of this site */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondFactor"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description `wrong_second_factor`, or `too_late`: begin again */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2191,6 +6480,825 @@ export interface operations {
             };
         };
     };
+    change_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MeChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_browsers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Browsers"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out_elsewhere: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedOut"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out_browser: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                browser: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirmation"];
+            };
+        };
+        responses: {
+            /** @description Confirmed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `wrong_confirmation` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_attempts`, with `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ask_my_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyChallenge"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyMade"];
+                };
+            };
+            /** @description `too_late` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewPasskeyChallenge"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `too_many` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Changed; this browser has a new cookie */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `wrong_confirmation`: that is not the present one */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    link_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Destination"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Way"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unlink_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `only_way_in`: there is no password */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    new_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    my_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInWays"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enrol_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+            /** @description `confirm_sign_in` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Off */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    confirm_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FirstCode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodes"];
+                };
+            };
+            /** @description `too_late` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `wrong_second_factor` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_teams: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Teams"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TeamName"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `team_has_events` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rename_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TeamName"];
+            };
+        };
+        responses: {
+            /** @description Renamed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    join_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team: string;
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are in it */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave_team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                team: string;
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are out of it */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tokens: {
         parameters: {
             query?: {
@@ -2244,6 +7352,14 @@ export interface operations {
                     "application/json": components["schemas"]["TokenMade"];
                 };
             };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2271,6 +7387,747 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Account"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAccount"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountMade"];
+                };
+            };
+            /** @description `role_too_low`, or `confirm_sign_in` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `last_owner`, or `yourself` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_user: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description `role_too_low`, or `confirm_sign_in` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `last_owner`, or `yourself` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_time_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneTimePassword"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    forget_second_factor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken away */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Webhook"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhook"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            /** @description `too_many_webhooks` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookChanges"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Delivery"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    replay_delivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+                delivery: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `webhook_disabled` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `webhook_disabled` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    twilio_inbound: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": string;
+            };
+        };
+        responses: {
+            /** @description An empty answer in TwiML */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/xml": string;
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    twilio_status: {
+        parameters: {
+            query: {
+                /** @description As we named it when we sent it. */
+                message: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": string;
+            };
+        };
+        responses: {
+            /** @description Noted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
             default: {
                 headers: {

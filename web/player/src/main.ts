@@ -8,7 +8,7 @@ import { ServerClock } from "./model/clock.ts";
 import { fromFragment } from "./model/code.ts";
 import { type Fact, initial, reduce, type State, type Wants, wants } from "./model/state.ts";
 import { type Answer, Api } from "./net/api.ts";
-import { Feed } from "./net/feed.ts";
+import { Feed, listenForAnswer } from "./net/feed.ts";
 import type { Challenge } from "./net/proof.ts";
 import { Page } from "./page/page.ts";
 import { Scope } from "./scope.ts";
@@ -33,6 +33,18 @@ const page = new Page(wordsFor(navigator.languages), scope, {
     dispatch({ type: "leave" });
   },
   again: () => dispatch({ type: "again" }),
+  giveUp: () => {
+    const { queue, asking } = wants(state);
+    if (queue !== null) api.leaveQueue();
+    if (asking !== null) api.stopAsking(asking);
+    dispatch({ type: "give_up" });
+  },
+  answer: (approve) => dispatch({ type: "answer", approve }),
+  bring: (name) => {
+    dispatch({ type: "bring", name });
+    if (state.guests?.step !== "asking") return;
+    void api.bring(name, scope.signal()).then((answer) => answer !== null && dispatch(answer));
+  },
 });
 const { player } = page;
 player.clock = clock;
@@ -68,6 +80,10 @@ const slots = {
   ticks: new Slot(),
   door: new Slot(),
   awake: new Slot(),
+  queue: new Slot(),
+  asking: new Slot(),
+  answer: new Slot(),
+  guests: new Slot(),
 };
 
 function reconcile(want: Wants): void {
@@ -96,8 +112,73 @@ function reconcile(want: Wants): void {
     );
   });
   slots.awake.set(want.awake ? "awake" : null, keepAwake);
+  slots.queue.set(want.queue && String(want.queue.pollMs), (running) => {
+    const signal = running.signal();
+    const ask = () =>
+      void api.queue(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
+    running.every(want.queue?.pollMs ?? 5_000, ask);
+    // A page that comes back to the foreground was asleep: somebody may have called.
+    running.listen(document, "visibilitychange", () => !document.hidden && ask());
+  });
+  slots.asking.set(want.asking, (running) => {
+    const id = want.asking ?? "";
+    const signal = running.signal();
+    const heard = (answer: Answer | null) => answer !== null && !running.closed && dispatch(answer);
+    const ask = () => void api.asking(id, signal).then(heard);
+    listenForAnswer(api.askingFeed(id), id, running, heard, ask);
+  });
+  slots.answer.set(want.answer && JSON.stringify(want.answer), (running) => {
+    if (want.answer === null) return;
+    const { id, approve } = want.answer;
+    const signal = running.signal();
+    const backoff = new Backoff(500, 5_000);
+    const tell = async () => {
+      const answer = await api.answer(id, approve, signal);
+      if (running.closed) return;
+      if (answer === null) running.after(backoff.next(), () => void tell());
+      else dispatch(answer);
+    };
+    void tell();
+  });
+  slots.guests.set(want.guests ? "guests" : null, (running) => {
+    const signal = running.signal();
+    void api.guests(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
+  });
+  remember(want.keep);
   if (want.media === null) player.removeAttribute("src");
   else if (player.getAttribute("src") !== want.media) player.setAttribute("src", want.media);
+}
+
+/**
+ * The code of whoever waits, in this tab only and only while they wait: a page that is loaded again goes on waiting in
+ * the same place. Without storage it asks for the code again.
+ */
+const kept = {
+  key: `stagedoor ${event}`,
+  get(): string {
+    try {
+      return sessionStorage.getItem(kept.key) ?? "";
+    } catch {
+      return "";
+    }
+  },
+  set(code: string | null): void {
+    try {
+      if (code === null) sessionStorage.removeItem(kept.key);
+      else sessionStorage.setItem(kept.key, code);
+    } catch {
+      // Refused by the reader's settings.
+    }
+  },
+};
+/** What was kept when this page was loaded, until it was used. */
+let resumed = kept.get();
+let remembered: string | null = resumed || null;
+
+function remember(code: string | null): void {
+  if (code === remembered || (code === null && resumed !== "")) return;
+  remembered = code;
+  kept.set(code);
 }
 
 /** Asks until the server has answered; at the start also what the event is called. */
@@ -113,6 +194,12 @@ function askWhoWeAre(running: Scope): void {
     if (door !== null) dispatch(door);
     if (running.closed) return;
     if (session !== null) dispatch(session);
+    if (session?.type === "no_session" && resumed !== "") {
+      const code = resumed;
+      resumed = "";
+      page.fillIn(code);
+      dispatch({ type: "submit", code });
+    } else if (session !== null && session.type !== "trouble") resumed = "";
     if (!running.closed) running.after(backoff.next(), () => void ask());
   };
   void ask();
@@ -140,7 +227,9 @@ function listen(path: string, running: Scope): void {
       });
     },
     state: (broadcast) => dispatch({ type: "broadcast", broadcast }),
-    bye: (reason) => dispatch({ type: "bye", reason }),
+    bye: (reason, message) => dispatch({ type: "bye", reason, message }),
+    takeover: (question) => dispatch({ type: "takeover", question }),
+    takeoverOver: (id, state) => dispatch({ type: "takeover_over", id, state }),
     report: () => {
       const measure = player.measure();
       return {

@@ -38,6 +38,10 @@ describe("redeeming a code", () => {
     [403, "code_invalid"],
     [409, "code_in_use"],
     [410, "access_ended"],
+    [410, "invitation_expired"],
+    [410, "used_up"],
+    [403, "blocked"],
+    [409, "takeover_pending"],
   ])("%i %s is a refusal of that name", async (status, code) => {
     expect(await answering(status, { code }).redeem(CODE, null, 0, signal)).toEqual({
       type: "refused",
@@ -107,6 +111,10 @@ test("the open door tells title, start and state, and an unknown event", async (
     type: "door",
     event: { title: "Premiere", startsAt: Date.parse(body.starts_at) },
     broadcast: "idle",
+    elsewhere: null,
+  });
+  expect(await answering(200, { ...body, refusal: "country_refused" }).door(signal)).toMatchObject({
+    elsewhere: "country_refused",
   });
   expect(await answering(404).door(signal)).toEqual({ type: "missing" });
 });
@@ -119,4 +127,85 @@ test("Retry-After is seconds or a date, bounded", () => {
   expect(retryAfter("-3", now)).toBe(0);
   expect(retryAfter("soon", now)).toBeNull();
   expect(retryAfter(null, now)).toBeNull();
+});
+
+describe("waiting", () => {
+  const queue = { position: 3, ahead: 2, eta_ms: null, poll_ms: 2_000 };
+  const place = { position: 3, etaMs: null, pollMs: 2_000 };
+
+  test("a full house answers a right code with a place", async () => {
+    const api = answering(202, { waiting: "queue", queue });
+    expect(await api.redeem(CODE, null, 0, signal)).toEqual({ type: "queued", place });
+    expect(await answering(200, { waiting: "queue", queue }).queue(signal)).toEqual({
+      type: "queued",
+      place,
+    });
+    expect(await answering(200, { admitted: true }).queue(signal)).toEqual({ type: "admitted" });
+    expect(await answering(404, { code: "no_place" }).queue(signal)).toEqual({ type: "no_place" });
+  });
+
+  test("a server that cannot be asked, or asks to be asked all the time, costs nothing", async () => {
+    expect(await answering(503).queue(signal)).toBeNull();
+    const eager = await answering(200, { waiting: "queue", queue: { ...queue, poll_ms: 1 } }).queue(signal);
+    expect(eager).toMatchObject({ place: { pollMs: 1_000 } });
+  });
+
+  test("a code in use is a question to the other screen", async () => {
+    const takeover = { id: "tko_1", device: "Firefox", expires_at: "2026-11-21T10:01:00.000Z" };
+    const expiresAt = Date.parse(takeover.expires_at);
+    const api = answering(202, { waiting: "takeover", takeover });
+    expect(await api.redeem(CODE, null, 0, signal)).toEqual({
+      type: "asked",
+      asking: { id: "tko_1", device: "Firefox", expiresAt },
+    });
+    const state = { state: "declined", expires_at: takeover.expires_at };
+    expect(await answering(200, state).asking("tko_1", signal)).toEqual({
+      type: "asking_state",
+      id: "tko_1",
+      state: "declined",
+      expiresAt,
+    });
+    expect(await answering(404).asking("tko_1", signal)).toMatchObject({ state: "cancelled" });
+    expect(await answering(500).asking("tko_1", signal)).toBeNull();
+  });
+
+  test("something else to wait for is from a newer server", async () => {
+    expect(await answering(202, { waiting: "tea" }).redeem(CODE, null, 0, signal)).toMatchObject({
+      refusal: "unknown",
+    });
+  });
+});
+
+test("an answer is told until somebody heard it", async () => {
+  expect(await answering(200, { state: "approved" }).answer("tko_1", true, signal)).toEqual({
+    type: "takeover_over",
+    id: "tko_1",
+    state: "approved",
+  });
+  expect(await answering(404).answer("tko_1", true, signal)).toMatchObject({ state: "cancelled" });
+  expect(await answering(503).answer("tko_1", true, signal)).toBeNull();
+});
+
+test("where nobody may watch is told apart from a wrong code", async () => {
+  for (const code of ["country_refused", "network_refused"]) {
+    const answer = { type: "elsewhere", why: code };
+    expect(await answering(403, { code }).redeem(CODE, null, 0, signal)).toEqual(answer);
+    expect(await answering(403, { code }).current(signal)).toEqual(answer);
+  }
+});
+
+test("whom one may bring along, and nobody where the server knows of no guests", async () => {
+  expect(await answering(200, { guests: [{ name: "Bob", state: "sent" }], left: 2 }).guests(signal)).toEqual({
+    type: "guests",
+    list: [{ name: "Bob", state: "sent" }],
+    left: 2,
+  });
+  expect(await answering(404).guests(signal)).toBeNull();
+  expect(await answering(201, { code: "ABCD", link: "http://h/#ABCD" }).bring("Bob", signal)).toEqual({
+    type: "brought",
+    name: "Bob",
+    code: "ABCD",
+    link: "http://h/#ABCD",
+  });
+  expect(await answering(409).bring("Bob", signal)).toEqual({ type: "bring_failed" });
 });

@@ -27,7 +27,7 @@ function then(state: State, ...facts: Without<Fact>[]): State {
 
 const session: Session = { id: "ses_1", name: "Ana", hls: "http://h/live/t/s/index.m3u8", feed: "/feed" };
 const event = { title: "Premiere", startsAt: null };
-const door = { type: "door", event, broadcast: "idle" } as const;
+const door = { type: "door", event, broadcast: "idle", elsewhere: null } as const;
 const atDoor = after(door, { type: "no_session" });
 const enter = (broadcast: State["broadcast"]) => ({ type: "session", session, event, broadcast }) as const;
 const media = (status: State["media"]["status"], trouble: State["media"]["trouble"] = null) =>
@@ -224,7 +224,7 @@ describe("inside", () => {
     (reason) => {
       const state = then(watching, { type: "bye", reason });
       expect(scene(state)).toBe("out");
-      expect(state.phase).toEqual({ name: "out", reason });
+      expect(state.phase).toEqual({ name: "out", reason, message: null });
       expect(wants(state)).toMatchObject({ media: null, feed: null, awake: false });
     },
   );
@@ -245,4 +245,157 @@ describe("inside", () => {
       ),
     ).toBe("out");
   });
+});
+
+describe("the line", () => {
+  const place = { position: 7, etaMs: 90_000, pollMs: 2_000 };
+  const inLine = then(atDoor, { type: "submit", code }, { type: "queued", place });
+
+  test("asks where one stands, keeps the code for a reload, and stays awake", () => {
+    expect(scene(inLine)).toBe("queue");
+    expect(wants(inLine)).toMatchObject({
+      queue: { pollMs: 2_000 },
+      keep: code,
+      redeem: null,
+      awake: true,
+      ticks: true,
+    });
+    const nearer = then(inLine, { type: "queued", place: { ...place, position: 2 } });
+    expect(nearer.phase).toMatchObject({ entry: { place: { position: 2 } } });
+  });
+
+  test.each(["admitted", "no_place"] as const)("%s sends the code again", (type) => {
+    const called = then(inLine, { type });
+    expect(wants(called)).toMatchObject({ redeem: { code, proof: null }, queue: null });
+    expect(then(called, enter("live")).phase.name).toBe("in");
+    expect(wants(then(called, enter("live"))).keep).toBeNull();
+  });
+
+  test("is left when one does not want to wait any more", () => {
+    const gone = then(inLine, { type: "give_up" });
+    expect(scene(gone)).toBe("code");
+    expect(wants(gone)).toMatchObject({ queue: null, keep: null });
+  });
+
+  test("cannot be entered by typing, nor left by it", () => {
+    expect(then(inLine, { type: "edit" })).toEqual(inLine);
+    expect(then(atDoor, { type: "queued", place }).phase).toEqual(atDoor.phase);
+  });
+});
+
+describe("the other screen", () => {
+  const asking = { id: "tko_1", device: "Chrome on Android", expiresAt: 1_060_000 };
+  const waiting = then(atDoor, { type: "submit", code }, { type: "asked", asking });
+  const told = (state: "pending" | "approved" | "declined" | "expired" | "cancelled", id = "tko_1") =>
+    then(waiting, { type: "asking_state", id, state, expiresAt: null });
+
+  test("is waited for, with its device and its time", () => {
+    expect(scene(waiting)).toBe("asking");
+    expect(wants(waiting)).toMatchObject({ asking: "tko_1", redeem: null, keep: code });
+    expect(scene(told("pending"))).toBe("asking");
+  });
+
+  test.each([
+    ["declined", "declined"],
+    ["expired", "unanswered"],
+  ] as const)("%s is told in words at the door", (state, refusal) => {
+    expect(told(state).phase).toMatchObject({ entry: { step: "typing", refusal } });
+  });
+
+  test.each(["approved", "cancelled"] as const)("%s sends the code again", (state) => {
+    expect(wants(told(state)).redeem).toEqual({ code, proof: null });
+  });
+
+  test("is about the question that was asked and no other", () => {
+    expect(told("approved", "tko_2")).toEqual(waiting);
+    expect(scene(then(waiting, { type: "give_up" }))).toBe("code");
+  });
+});
+
+describe("being asked", () => {
+  const question = {
+    id: "tko_1",
+    device: "Safari on iPhone",
+    place: "Lyon, France",
+    at: 1_000_000,
+    expiresAt: 1_060_000,
+  };
+  const asked = then(watching, { type: "takeover", question });
+
+  test("shows the question over a picture that goes on", () => {
+    expect(asked.question).toMatchObject({ id: "tko_1", answer: null });
+    expect(scene(asked)).toBe("live");
+    expect(wants(asked).answer).toBeNull();
+    expect(then(atDoor, { type: "takeover", question }).question).toBeNull();
+  });
+
+  test("tells the server once what was answered, whatever is pressed after it", () => {
+    const no = then(asked, { type: "answer", approve: false }, { type: "answer", approve: true });
+    expect(wants(no).answer).toEqual({ id: "tko_1", approve: false });
+    const over = then(no, { type: "takeover_over", id: "tko_1", state: "declined" });
+    expect(over).toMatchObject({ question: null, answered: { state: "declined" } });
+    expect(then(over, { type: "tick", now: over.now + 8_000 }).answered).toBeNull();
+  });
+
+  test("approved, the question stays until the other screen is in, or was not quick enough", () => {
+    const yes = then(
+      asked,
+      { type: "answer", approve: true },
+      { type: "takeover_over", id: "tko_1", state: "approved" },
+    );
+    expect(yes.question).toMatchObject({ answer: true });
+    const gone = then(yes, { type: "bye", reason: "taken_over" });
+    expect(gone).toMatchObject({ question: null, phase: { name: "out", reason: "taken_over" } });
+    const stays = then(yes, { type: "takeover_over", id: "tko_1", state: "expired" });
+    expect(stays).toMatchObject({ question: null, phase: { name: "in" } });
+  });
+
+  test("a question that was answered on this code's other page, or that another replaces, goes away", () => {
+    expect(then(asked, { type: "takeover_over", id: "tko_9", state: "cancelled" }).question).not.toBeNull();
+    const next = then(asked, { type: "takeover", question: { ...question, id: "tko_2" } });
+    expect(next.question).toMatchObject({ id: "tko_2", answer: null });
+    expect(then(asked, { type: "tick", now: question.expiresAt + 5_000 }).question).toBeNull();
+  });
+});
+
+describe("where nobody may watch", () => {
+  const refused = then(atDoor, { type: "submit", code }, { type: "elsewhere", why: "country_refused" });
+
+  test("says so before a code is typed, and after", () => {
+    expect(scene(after({ ...door, elsewhere: "network_refused" }))).toBe("elsewhere");
+    expect(scene(refused)).toBe("elsewhere");
+    expect(wants(refused)).toMatchObject({ redeem: null, whoami: false, watchDoor: true, keep: null });
+  });
+
+  test("opens by itself when the door does, and when asked to try again", () => {
+    expect(wants(then(refused, door)).whoami).toBe(true);
+    expect(wants(then(refused, { type: "again" })).whoami).toBe(true);
+    expect(scene(then(refused, { ...door, elsewhere: "country_refused" }))).toBe("elsewhere");
+  });
+
+  test("a picture that moves is not taken away by the door", () => {
+    expect(scene(then(watching, { ...door, elsewhere: "country_refused" }))).toBe("live");
+  });
+});
+
+test("whoever is sent out reads what the organiser wrote", () => {
+  const out = then(watching, { type: "bye", reason: "kicked", message: "Please be quiet." });
+  expect(out.phase).toEqual({ name: "out", reason: "kicked", message: "Please be quiet." });
+  expect(then(watching, { type: "bye", reason: "blocked" }).phase).toMatchObject({ message: null });
+});
+
+test("a guest is brought along once at a time, and only as many as one may", () => {
+  const may = then(watching, { type: "guests", list: [], left: 1 });
+  expect([wants(watching).guests, wants(may).guests]).toEqual([true, false]);
+  const bringing = then(may, { type: "bring", name: "Bob" });
+  expect(bringing.guests?.step).toBe("asking");
+  const brought = then(bringing, {
+    type: "brought",
+    name: "Bob",
+    code: "ABCD-EFGH-JKLM",
+    link: "http://h/e/1#x",
+  });
+  expect(brought.guests).toMatchObject({ left: 0, step: "ready", made: { name: "Bob" } });
+  expect(then(brought, { type: "bring", name: "Eve" })).toEqual(brought);
+  expect(then(bringing, { type: "bring_failed" }).guests?.step).toBe("failed");
 });

@@ -4,9 +4,11 @@
  */
 import createClient from "openapi-fetch";
 import type { paths } from "../../../kit/client/schema.d.ts";
+import { confirming } from "./confirm.ts";
 import { ApiError, networkError, readProblem } from "./problem.ts";
 
 export const api = createClient<paths>({ baseUrl: "/", credentials: "same-origin" });
+api.use(confirming);
 
 interface Answer<T> {
   data?: T;

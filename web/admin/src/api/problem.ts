@@ -11,6 +11,8 @@ export interface Failure {
   readonly retryAfter: number | null;
   /** What is wrong with single fields, by the field's name. */
   readonly fields: Readonly<Record<string, string>>;
+  /** Stands for what was right so far, when there is another step. */
+  readonly ticket?: string;
 }
 
 export class ApiError extends Error {
@@ -29,7 +31,9 @@ export function networkError(cause: unknown): ApiError {
 /** Reads a problem document leniently: a proxy in between may have answered with anything. */
 export function readProblem(body: unknown, status: number, headers: Headers): Failure {
   const problem = parse(body);
+  const ticket = text(problem.ticket);
   return {
+    ...(ticket === null ? {} : { ticket }),
     status,
     code: text(problem.code) ?? `http_${status}`,
     detail: text(problem.detail) ?? text(problem.title),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { aStream } from "../testing.ts";
+import { aStream, someCounters } from "../testing.ts";
 import { FeedConnection, retryDelay, type Socket, type World } from "./connection.ts";
 import type { RoomEvent } from "./reducer.ts";
 
@@ -17,10 +17,12 @@ class FakeSocket implements Socket {
 /** A world whose clock moves only when told to. */
 class FakeWorld implements World {
   sockets: FakeSocket[] = [];
+  urls: string[] = [];
   #now = 1_000;
   #timers: { at: number; task: () => void }[] = [];
-  connect() {
+  connect(url: string) {
     const socket = new FakeSocket();
+    this.urls.push(url);
     this.sockets.push(socket);
     return socket;
   }
@@ -63,7 +65,7 @@ function room() {
   const events: RoomEvent[] = [];
   let refused = 0;
   const connection = new FeedConnection(
-    "/feed",
+    () => `/feed?attempt=${world.sockets.length}`,
     world,
     (event) => events.push(event),
     () => {
@@ -76,9 +78,11 @@ function room() {
 
 const snapshot = JSON.stringify({
   type: "snapshot",
+  seq: 7,
   stream: aStream({}),
+  counters: someCounters({}),
   viewers: [],
-  watching: 0,
+  more: false,
 });
 
 describe("the feed connection", () => {
@@ -94,17 +98,24 @@ describe("the feed connection", () => {
   it("comes back by itself, waiting longer each time, and quickly again after a success", () => {
     const { world, events } = room();
     world.last.onclose?.();
-    expect(events.at(-1)).toEqual({ type: "lost", at: 1_000, retryAt: 1_500 });
+    expect(events.at(-1)).toEqual({ type: "lost", at: 1_000, retryAt: 1_500, heardAt: null });
     world.pass(499);
     expect(world.sockets).toHaveLength(1);
     world.pass(1);
     expect(world.sockets).toHaveLength(2);
     world.last.onclose?.();
-    expect(events.at(-1)).toEqual({ type: "lost", at: 1_500, retryAt: 2_500 });
+    expect(events.at(-1)).toEqual({ type: "lost", at: 1_500, retryAt: 2_500, heardAt: null });
     world.pass(1_000);
     world.last.onmessage?.({ data: snapshot });
     world.last.onclose?.();
-    expect(events.at(-1)).toEqual({ type: "lost", at: 2_500, retryAt: 3_000 });
+    expect(events.at(-1)).toEqual({ type: "lost", at: 2_500, retryAt: 3_000, heardAt: 2_500 });
+  });
+
+  it("asks anew for each attempt where to go on from", () => {
+    const { world } = room();
+    world.last.onclose?.();
+    world.pass(500);
+    expect(world.urls).toEqual(["/feed?attempt=0", "/feed?attempt=1"]);
   });
 
   it("asks whether the session still holds only when the socket never said a thing", () => {

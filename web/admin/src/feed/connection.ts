@@ -42,7 +42,7 @@ export function retryDelay(attempt: number, random: number): number {
 }
 
 export class FeedConnection {
-  readonly #url: string;
+  readonly #url: () => string;
   readonly #world: World;
   readonly #tell: (event: RoomEvent) => void;
   readonly #refused: () => void;
@@ -50,12 +50,13 @@ export class FeedConnection {
   #cancel: (() => void) | null = null;
   #attempt = 0;
   #stopped = false;
+  #heardAt: number | null = null;
 
   /**
-   * `tell` hears every event in order. `refused` is called when a socket closed without a single message:
+   * `url` is asked for each attempt: where to go on from is in it. `tell` hears every event in order. `refused` is called when a socket closed without a single message:
    * browsers hide why a handshake failed, so the caller asks the API whether the session still holds.
    */
-  constructor(url: string, world: World, tell: (event: RoomEvent) => void, refused: () => void) {
+  constructor(url: () => string, world: World, tell: (event: RoomEvent) => void, refused: () => void) {
     this.#url = url;
     this.#world = world;
     this.#tell = tell;
@@ -88,7 +89,7 @@ export class FeedConnection {
 
   #open(): void {
     this.#tell({ type: "connecting" });
-    const socket = this.#world.connect(this.#url);
+    const socket = this.#world.connect(this.#url());
     this.#socket = socket;
     let heard = false;
     this.#cancel = this.#world.after(HANDSHAKE_MAX_MS, () => this.#lose(true));
@@ -103,7 +104,8 @@ export class FeedConnection {
         this.#attempt = 0;
         this.#cancelTimer();
       }
-      this.#tell({ type: "message", message, at: this.#world.now() });
+      this.#heardAt = this.#world.now();
+      this.#tell({ type: "message", message, at: this.#heardAt });
     };
     socket.onclose = () => this.#lose(!heard);
     socket.onerror = () => this.#lose(!heard);
@@ -116,7 +118,7 @@ export class FeedConnection {
     const wait = retryDelay(this.#attempt, this.#world.random());
     this.#attempt += 1;
     const at = this.#world.now();
-    this.#tell({ type: "lost", at, retryAt: at + wait });
+    this.#tell({ type: "lost", at, retryAt: at + wait, heardAt: this.#heardAt });
     this.#cancel = this.#world.after(wait, () => this.#open());
     if (refused) this.#refused();
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { aStream, aViewer } from "../testing.ts";
+import { aStream, aViewer, someCounters } from "../testing.ts";
 import {
   bitrateOf,
   emptyRoom,
@@ -12,164 +12,126 @@ import {
 
 const say = (room: Room, message: FeedMessage, at = 1_000) =>
   reduceRoom(room, { type: "message", message, at });
+const lost = (room: Room, at: number, heardAt: number | null = null) =>
+  reduceRoom(room, { type: "lost", at, retryAt: at + 500, heardAt });
 
-const snapshot = (ids: string[], watching = ids.length): FeedMessage => ({
+const snapshot = (watching = 1, more = false): FeedMessage => ({
   type: "snapshot",
+  seq: 1,
   stream: aStream({ state: "live" }),
-  viewers: ids.map((session) => aViewer({ session })),
-  watching,
+  counters: someCounters({ watching }),
+  viewers: [aViewer({})],
+  more,
+});
+const viewers = (over: Partial<Extract<FeedMessage, { type: "viewers" }>>): FeedMessage => ({
+  type: "viewers",
+  seq: 2,
+  joined: [],
+  changed: [],
+  left: [],
+  watching: 1,
+  ...over,
+});
+const counters = (watching: number): FeedMessage => ({
+  type: "counters",
+  seq: 3,
+  counters: someCounters({ watching }),
 });
 
 describe("the feed reducer", () => {
   it("knows nothing before the first snapshot", () => {
     expect(emptyRoom.stream).toBeNull();
+    expect(emptyRoom.counters).toBeNull();
     expect(emptyRoom.freshAt).toBeNull();
     expect(emptyRoom.link).toEqual({ kind: "connecting" });
   });
 
   it("takes everything from a snapshot and calls the connection open", () => {
-    const room = say(emptyRoom, snapshot(["ses_a", "ses_b"], 1), 5_000);
+    const room = say(emptyRoom, snapshot(5), 5_000);
     expect(room.link).toEqual({ kind: "open" });
-    expect([...room.viewers.keys()]).toEqual(["ses_a", "ses_b"]);
-    expect(room.watching).toBe(1);
-    expect(room.freshAt).toBe(5_000);
+    expect([room.watching, room.counters?.watching, room.freshAt, room.complete]).toEqual([
+      5,
+      5,
+      5_000,
+      true,
+    ]);
   });
 
-  it("adds who joined, changes who changed, removes who left", () => {
-    let room = say(emptyRoom, snapshot(["ses_a", "ses_b"]));
-    room = say(room, {
-      type: "viewers",
-      joined: [aViewer({ session: "ses_c", name: "Cleo" })],
-      changed: [aViewer({ session: "ses_a", stalls: 3 })],
-      left: ["ses_b"],
-      watching: 2,
-    });
-    expect([...room.viewers.keys()]).toEqual(["ses_a", "ses_c"]);
-    expect(room.viewers.get("ses_a")?.stalls).toBe(3);
-    expect(room.viewers.get("ses_c")?.name).toBe("Cleo");
+  it("is complete with the last piece of a snapshot", () => {
+    let room = say(emptyRoom, snapshot(1, true));
+    expect(room.complete).toBe(false);
+    room = say(room, { type: "rows", viewers: [], more: true });
+    expect(room.complete).toBe(false);
+    expect(say(room, { type: "rows", viewers: [], more: false }).complete).toBe(true);
   });
 
-  it("keeps a viewer who joined and left within one message out", () => {
-    const room = say(say(emptyRoom, snapshot([])), {
-      type: "viewers",
-      joined: [aViewer({ session: "ses_x" })],
-      changed: [],
-      left: ["ses_x"],
-      watching: 0,
-    });
-    expect(room.viewers.size).toBe(0);
-  });
-
-  it("shows a viewer it only hears of as changed", () => {
-    const room = say(say(emptyRoom, snapshot([])), {
-      type: "viewers",
-      joined: [],
-      changed: [aViewer({ session: "ses_late" })],
-      left: [],
-      watching: 1,
-    });
-    expect(room.viewers.has("ses_late")).toBe(true);
+  it("is the same room when only rows changed, so that nothing is drawn", () => {
+    const before = say(emptyRoom, snapshot(1));
+    expect(say(before, viewers({ watching: 1 }))).toBe(before);
+    expect(say(before, { type: "changed", seq: 9, topics: ["invitations"] })).toBe(before);
   });
 
   it("believes the server's count and never counts by itself", () => {
-    const room = say(say(emptyRoom, snapshot(["ses_a", "ses_b"], 2)), {
-      type: "viewers",
-      joined: [],
-      changed: [aViewer({ session: "ses_a", watching: false })],
-      left: [],
-      watching: 1,
-    });
-    expect(room.viewers.size).toBe(2);
+    const room = say(say(emptyRoom, snapshot(2)), viewers({ watching: 1 }));
     expect(room.watching).toBe(1);
+    expect(say(room, counters(7)).watching).toBe(7);
   });
 
-  it("does not touch the room it was given", () => {
-    const before = say(emptyRoom, snapshot(["ses_a"]));
-    say(before, { type: "viewers", joined: [], changed: [], left: ["ses_a"], watching: 0 });
-    expect(before.viewers.has("ses_a")).toBe(true);
-  });
-
-  it("replaces the stream and leaves the viewers alone", () => {
-    const before = say(emptyRoom, snapshot(["ses_a"]));
-    const room = say(before, { type: "stream", stream: aStream({ state: "away" }) });
+  it("replaces the stream and leaves the rest alone", () => {
+    const before = say(emptyRoom, snapshot());
+    const room = say(before, { type: "stream", seq: 4, stream: aStream({ state: "away" }) });
     expect(room.stream?.state).toBe("away");
-    expect(room.viewers).toBe(before.viewers);
+    expect(room.counters).toBe(before.counters);
   });
 
-  it("counts turnover when people come or go, not when their numbers change", () => {
-    const start = say(emptyRoom, snapshot(["ses_a"]));
-    const changed = say(start, {
-      type: "viewers",
-      joined: [],
-      changed: [aViewer({ session: "ses_a", latency_ms: 900 })],
-      left: [],
-      watching: 1,
-    });
-    expect(changed.turnover).toBe(start.turnover);
-    const left = say(changed, {
-      type: "viewers",
-      joined: [],
-      changed: [],
-      left: ["ses_a"],
-      watching: 0,
-    });
-    expect(left.turnover).toBe(start.turnover + 1);
+  it("counts turnover when people come or go", () => {
+    const start = say(emptyRoom, snapshot());
+    const came = say(start, viewers({ joined: [aViewer({ session: "ses_b" })], watching: 2 }));
+    expect(came.turnover).toBe(start.turnover + 1);
+    expect(say(came, viewers({ left: ["ses_b"] })).turnover).toBe(start.turnover + 2);
   });
 
   it("ignores a message from a newer server", () => {
-    const room = say(emptyRoom, snapshot(["ses_a"]));
+    const room = say(emptyRoom, snapshot());
     expect(say(room, { type: "weather" } as unknown as FeedMessage)).toBe(room);
   });
 });
 
 describe("a lost connection", () => {
   it("keeps what was last known and says since when it is old", () => {
-    const room = reduceRoom(say(emptyRoom, snapshot(["ses_a"])), {
-      type: "lost",
-      at: 10_000,
-      retryAt: 10_500,
-    });
+    const room = lost(say(emptyRoom, snapshot(3)), 10_000, 9_000);
     expect(room.link).toEqual({ kind: "lost", since: 10_000, retryAt: 10_500 });
-    expect(room.viewers.size).toBe(1);
+    expect([room.watching, room.freshAt]).toEqual([3, 9_000]);
   });
 
   it("counts from the first loss over many failed attempts", () => {
-    let room = reduceRoom(emptyRoom, { type: "lost", at: 10_000, retryAt: 10_500 });
+    let room = lost(emptyRoom, 10_000);
     room = reduceRoom(room, { type: "connecting" });
-    room = reduceRoom(room, { type: "lost", at: 12_000, retryAt: 14_000 });
-    expect(room.link).toEqual({ kind: "lost", since: 10_000, retryAt: 14_000 });
+    room = lost(room, 12_000);
+    expect(room.link).toEqual({ kind: "lost", since: 10_000, retryAt: 12_500 });
   });
 
-  it("stays lost when the socket opens and heals with the snapshot", () => {
-    let room = reduceRoom(emptyRoom, { type: "lost", at: 10_000, retryAt: 10_500 });
+  it("stays lost when the socket opens and heals with what comes first", () => {
+    let room = lost(say(emptyRoom, snapshot()), 10_000);
     room = reduceRoom(room, { type: "connecting" });
     room = reduceRoom(room, { type: "open" });
     expect(room.link.kind).toBe("lost");
-    room = say(room, snapshot(["ses_new"]), 11_000);
-    expect(room.link).toEqual({ kind: "open" });
+    expect(say(room, snapshot(), 11_000).link).toEqual({ kind: "open" });
+    expect(say(room, { type: "resumed", seq: 1 }).link).toEqual({ kind: "open" });
   });
 
-  it("misses nothing: who left while it was down is gone after the snapshot", () => {
-    let room = say(emptyRoom, snapshot(["ses_a", "ses_b"]));
-    room = reduceRoom(room, { type: "lost", at: 10_000, retryAt: 10_500 });
-    room = say(room, snapshot(["ses_b", "ses_c"]), 12_000);
-    expect([...room.viewers.keys()]).toEqual(["ses_b", "ses_c"]);
-  });
-
-  it("asks the lists beside the feed to look again after healing", () => {
-    const before = say(emptyRoom, snapshot(["ses_a"]));
-    const lost = reduceRoom(before, { type: "lost", at: 10_000, retryAt: 10_500 });
-    expect(say(lost, snapshot(["ses_a"])).turnover).toBe(before.turnover + 1);
+  it("asks the lists beside the feed to look again after a new snapshot", () => {
+    const before = say(emptyRoom, snapshot());
+    expect(say(lost(before, 10_000), snapshot()).turnover).toBe(before.turnover + 1);
   });
 });
 
 describe("history", () => {
   it("is bounded", () => {
-    let room = emptyRoom;
-    for (let at = 0; at < HISTORY_MAX * 3; at++) room = say(room, snapshot(["ses_a"]), at);
-    expect(room.bitrate).toHaveLength(HISTORY_MAX);
+    let room = say(emptyRoom, snapshot());
+    for (let at = 0; at < HISTORY_MAX * 3; at++) room = say(room, counters(at), at);
     expect(room.audience).toHaveLength(HISTORY_MAX);
-    expect(room.audience.at(-1)?.at).toBe(HISTORY_MAX * 3 - 1);
+    expect(room.audience.at(-1)).toEqual({ at: HISTORY_MAX * 3 - 1, value: HISTORY_MAX * 3 - 1 });
   });
 
   it("adds video and audio, and is zero when nothing arrives", () => {
@@ -182,9 +144,13 @@ describe("history", () => {
 describe("reading a message", () => {
   it("reads each kind", () => {
     for (const message of [
-      snapshot(["ses_a"]),
-      { type: "stream", stream: aStream({}) },
-      { type: "viewers", joined: [], changed: [], left: [], watching: 0 },
+      snapshot(),
+      { type: "rows", viewers: [], more: false },
+      { type: "resumed", seq: 4 },
+      { type: "stream", seq: 5, stream: aStream({}) },
+      viewers({}),
+      counters(1),
+      { type: "changed", seq: 6, topics: ["imports"] },
     ]) {
       expect(parseFeedMessage(JSON.stringify(message))).toEqual(message);
     }
@@ -198,11 +164,15 @@ describe("reading a message", () => {
     "{not json",
     '"snapshot"',
     '{"type":"snapshot"}',
-    '{"type":"snapshot","stream":null,"viewers":[],"watching":0}',
-    '{"type":"snapshot","stream":{},"viewers":{},"watching":0}',
-    '{"type":"snapshot","stream":{},"viewers":[],"watching":-1}',
-    '{"type":"viewers","joined":[],"changed":[],"watching":1}',
-    '{"type":"stream","stream":7}',
+    '{"type":"snapshot","seq":1,"stream":null,"counters":{"watching":0},"viewers":[],"more":false}',
+    '{"type":"snapshot","seq":1,"stream":{},"counters":{"watching":-1},"viewers":[],"more":false}',
+    '{"type":"snapshot","seq":1,"stream":{},"counters":{"watching":1},"viewers":{},"more":false}',
+    '{"type":"viewers","seq":1,"joined":[],"changed":[],"watching":1}',
+    '{"type":"viewers","joined":[],"changed":[],"left":[],"watching":1}',
+    '{"type":"stream","seq":1,"stream":7}',
+    '{"type":"resumed","seq":"1"}',
+    '{"type":"rows","viewers":[]}',
+    '{"type":"changed","seq":1,"topics":"x"}',
     '{"type":"weather"}',
   ])("refuses %s", (text) => {
     expect(parseFeedMessage(text)).toBeNull();

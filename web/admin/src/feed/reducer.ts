@@ -1,17 +1,36 @@
 /**
- * What the control room knows about one event, as a pure function of the messages of the organiser feed.
+ * What the control room knows about one event besides its rows (`viewers.ts`), as a pure function of the messages of
+ * the organiser feed.
  *
- * A connection always opens with a `snapshot` that replaces everything, so a message lost with a dropped
- * connection cannot leave a trace. Everything after the snapshot is a difference.
+ * A connection opens with a `snapshot` that replaces everything, or with `resumed`, after which exactly what was missed
+ * follows; so a message lost with a dropped connection cannot leave a trace.
  * Nothing here reads a clock: `at` (milliseconds since the epoch) is an argument.
  */
-import type { StreamStatus, Viewer } from "../api/types.ts";
+import type { Counters, StreamStatus, Topic, Viewer, ViewerChange } from "../api/types.ts";
 
 /** One message from `GET /api/v1/events/{event}/feed`. */
 export type FeedMessage =
-  | { type: "snapshot"; stream: StreamStatus; viewers: Viewer[]; watching: number }
-  | { type: "stream"; stream: StreamStatus }
-  | { type: "viewers"; joined: Viewer[]; changed: Viewer[]; left: string[]; watching: number };
+  | {
+      type: "snapshot";
+      seq: number;
+      stream: StreamStatus;
+      counters: Counters;
+      viewers: Viewer[];
+      more: boolean;
+    }
+  | { type: "rows"; viewers: Viewer[]; more: boolean }
+  | { type: "resumed"; seq: number }
+  | { type: "stream"; seq: number; stream: StreamStatus }
+  | {
+      type: "viewers";
+      seq: number;
+      joined: Viewer[];
+      changed: ViewerChange[];
+      left: string[];
+      watching: number;
+    }
+  | { type: "counters"; seq: number; counters: Counters }
+  | { type: "changed"; seq: number; topics: Topic[] };
 
 /** How the connection is doing, in the words the page shows. */
 export type Link =
@@ -30,11 +49,13 @@ export interface Room {
   readonly link: Link;
   /** `null` until the first snapshot. */
   readonly stream: StreamStatus | null;
-  /** Sessions with a right to watch, by session id. */
-  readonly viewers: ReadonlyMap<string, Viewer>;
+  /** `null` until the first snapshot. */
+  readonly counters: Counters | null;
+  /** Everybody is there: a large snapshot comes in pieces. */
+  readonly complete: boolean;
   /** People watching at this moment, counted by the server. */
   readonly watching: number;
-  /** When the last message came; what a lost page says its numbers are from. */
+  /** When the last message before a loss came; what a lost page says its numbers are from. */
   readonly freshAt: number | null;
   /** Grows by one whenever someone joins or leaves, so that lists beside the feed know to look again. */
   readonly turnover: number;
@@ -46,15 +67,16 @@ export type RoomEvent =
   | { type: "message"; message: FeedMessage; at: number }
   | { type: "connecting" }
   | { type: "open" }
-  | { type: "lost"; at: number; retryAt: number };
+  | { type: "lost"; at: number; retryAt: number; heardAt: number | null };
 
-/** Points kept per history; the feed sends at most one a second, so this is about two minutes. */
+/** Points kept per history; about two minutes of one a second. */
 export const HISTORY_MAX = 120;
 
 export const emptyRoom: Room = {
   link: { kind: "connecting" },
   stream: null,
-  viewers: new Map(),
+  counters: null,
+  complete: false,
   watching: 0,
   freshAt: null,
   turnover: 0,
@@ -65,13 +87,14 @@ export const emptyRoom: Room = {
 export function reduceRoom(room: Room, event: RoomEvent): Room {
   switch (event.type) {
     case "connecting":
-      // A retry is still a lost connection to whoever looks: the banner stays until a snapshot heals it.
+      // A retry is still a lost connection to whoever looks: the banner stays until the feed heals it.
       return room.link.kind === "lost" ? room : { ...room, link: { kind: "connecting" } };
     case "open":
       return room;
     case "lost": {
       const since = room.link.kind === "lost" ? room.link.since : event.at;
-      return { ...room, link: { kind: "lost", since, retryAt: event.retryAt } };
+      const freshAt = event.heardAt ?? room.freshAt;
+      return { ...room, freshAt, link: { kind: "lost", since, retryAt: event.retryAt } };
     }
     case "message":
       return reduceMessage(room, event.message, event.at);
@@ -84,34 +107,33 @@ function reduceMessage(room: Room, message: FeedMessage, at: number): Room {
       return {
         link: { kind: "open" },
         stream: message.stream,
-        viewers: new Map(message.viewers.map((viewer) => [viewer.session, viewer])),
-        watching: message.watching,
+        counters: message.counters,
+        complete: !message.more,
+        watching: message.counters.watching,
         freshAt: at,
         turnover: room.turnover + 1,
         bitrate: extend(room.bitrate, at, bitrateOf(message.stream)),
-        audience: extend(room.audience, at, message.watching),
+        audience: extend(room.audience, at, message.counters.watching),
       };
+    case "rows":
+      return message.more || room.complete ? room : { ...room, complete: true };
+    case "resumed":
+      return { ...room, link: { kind: "open" } };
     case "stream":
       return {
         ...room,
         stream: message.stream,
-        freshAt: at,
         bitrate: extend(room.bitrate, at, bitrateOf(message.stream)),
       };
     case "viewers": {
-      const viewers = new Map(room.viewers);
-      for (const viewer of message.joined) viewers.set(viewer.session, viewer);
-      for (const viewer of message.changed) viewers.set(viewer.session, viewer);
-      for (const session of message.left) viewers.delete(session);
       const moved = message.joined.length > 0 || message.left.length > 0;
-      return {
-        ...room,
-        viewers,
-        watching: message.watching,
-        freshAt: at,
-        turnover: moved ? room.turnover + 1 : room.turnover,
-        audience: extend(room.audience, at, message.watching),
-      };
+      // Most messages are about rows alone: then nothing here is new, and nothing is drawn.
+      if (!moved && message.watching === room.watching) return room;
+      return { ...room, watching: message.watching, turnover: moved ? room.turnover + 1 : room.turnover };
+    }
+    case "counters": {
+      const { watching } = message.counters;
+      return { ...room, counters: message.counters, watching, audience: extend(room.audience, at, watching) };
     }
     default:
       // A newer server may say more than this page understands; what it does not know changes nothing.
@@ -140,21 +162,39 @@ export function parseFeedMessage(text: string): FeedMessage | null {
   } catch {
     return null;
   }
-  if (typeof value !== "object" || value === null || !("type" in value)) return null;
-  const message = value as Record<string, unknown>;
+  if (!isRecord(value)) return null;
+  return understood(value) ? (value as unknown as FeedMessage) : null;
+}
+
+function understood(message: Record<string, unknown>): boolean {
   switch (message.type) {
     case "snapshot":
-      return isRecord(message.stream) && Array.isArray(message.viewers) && isCount(message.watching)
-        ? (message as FeedMessage)
-        : null;
+      return (
+        isCount(message.seq) &&
+        isRecord(message.stream) &&
+        isRecord(message.counters) &&
+        isCount(message.counters.watching) &&
+        Array.isArray(message.viewers) &&
+        typeof message.more === "boolean"
+      );
+    case "rows":
+      return Array.isArray(message.viewers) && typeof message.more === "boolean";
+    case "resumed":
+      return isCount(message.seq);
     case "stream":
-      return isRecord(message.stream) ? (message as FeedMessage) : null;
+      return isCount(message.seq) && isRecord(message.stream);
     case "viewers":
-      return isCount(message.watching) && [message.joined, message.changed, message.left].every(Array.isArray)
-        ? (message as FeedMessage)
-        : null;
+      return (
+        isCount(message.seq) &&
+        isCount(message.watching) &&
+        [message.joined, message.changed, message.left].every(Array.isArray)
+      );
+    case "counters":
+      return isCount(message.seq) && isRecord(message.counters) && isCount(message.counters.watching);
+    case "changed":
+      return isCount(message.seq) && Array.isArray(message.topics);
     default:
-      return null;
+      return false;
   }
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Viewer } from "../api/types.ts";
 import { anInvitation, aViewer } from "../testing.ts";
-import { invitees, latencyGrade, stallGrade, viewerRows } from "./people.ts";
+import { invitees, isTroubled, latencyGrade, stallGrade } from "./people.ts";
 
 const room = (...viewers: Viewer[]) => new Map(viewers.map((viewer) => [viewer.session, viewer]));
 
@@ -33,27 +33,13 @@ describe("invitees", () => {
   });
 });
 
-describe("viewer rows", () => {
-  const ada = aViewer({ session: "ses_1", name: "Ada", joined_at: "2026-11-20T18:03:00.000Z" });
-  const zoe = aViewer({ session: "ses_2", name: "Zoë", joined_at: "2026-11-20T18:01:00.000Z" });
-  const bob = aViewer({
-    session: "ses_3",
-    name: "Bob",
-    joined_at: "2026-11-20T18:00:00.000Z",
-    watching: false,
-  });
-
-  it("shows people watching first, the longest there on top", () => {
-    expect(viewerRows(room(ada, bob, zoe), "").map((v) => v.name)).toEqual(["Zoë", "Ada", "Bob"]);
-  });
-
-  it("keeps its order however the feed delivers", () => {
-    expect(viewerRows(room(zoe, ada, bob), "")).toEqual(viewerRows(room(bob, zoe, ada), ""));
-  });
-
-  it("finds names without their accents and in any case", () => {
-    expect(viewerRows(room(ada, zoe), " zOE ").map((v) => v.name)).toEqual(["Zoë"]);
-    expect(viewerRows(room(ada, zoe), "nobody")).toEqual([]);
+describe("trouble", () => {
+  it("is three stalls or half a minute behind, of somebody who is watching", () => {
+    expect(isTroubled(aViewer({ stalls: 2, latency_ms: 2_000 }))).toBe(false);
+    expect(isTroubled(aViewer({ stalls: 3 }))).toBe(true);
+    expect(isTroubled(aViewer({ latency_ms: 30_001 }))).toBe(true);
+    expect(isTroubled(aViewer({ stalls: 9, watching: false }))).toBe(false);
+    expect(isTroubled(aViewer({ stalls: null, latency_ms: null }))).toBe(false);
   });
 });
 

@@ -32,21 +32,8 @@ export function invitees(list: readonly Invitation[], viewers: ReadonlyMap<strin
   });
 }
 
-/** People watching first, then by the time they came in; ties by session, so that rows never jump. */
-export function viewerRows(viewers: ReadonlyMap<string, Viewer>, search: string): Viewer[] {
-  const needle = fold(search.trim());
-  return [...viewers.values()]
-    .filter((viewer) => needle === "" || fold(viewer.name).includes(needle))
-    .sort(
-      (a, b) =>
-        Number(b.watching) - Number(a.watching) ||
-        a.joined_at.localeCompare(b.joined_at) ||
-        a.session.localeCompare(b.session),
-    );
-}
-
 /** So that "zoe" finds "Zoë". */
-function fold(text: string): string {
+export function fold(text: string): string {
   return text
     .normalize("NFD")
     .replace(/\p{Mn}/gu, "")
@@ -65,4 +52,9 @@ export function latencyGrade(latencyMs: number, mode: "ultra" | "low" | "standar
 export function stallGrade(stalls: number): Grade {
   if (stalls === 0) return "good";
   return stalls < 3 ? "warning" : "bad";
+}
+
+/** So many stops of the picture, or so far behind, and somebody should have a look. */
+export function isTroubled({ watching, stalls, latency_ms }: Viewer): boolean {
+  return watching && ((stalls ?? 0) >= 3 || (latency_ms ?? 0) > 30_000);
 }

@@ -24,7 +24,9 @@ interface EventFormProps {
   pending: boolean;
   error: unknown;
   onSubmit(body: NewEvent & { starts_at: string | null }): void;
-  cancel: ReactNode;
+  cancel?: ReactNode;
+  /** Whether the form is what the page is for, so that typing can begin at once. */
+  focus?: boolean;
 }
 
 const LATENCIES = ["low", "ultra", "standard"] as const;
@@ -37,6 +39,7 @@ export function EventForm({
   error,
   onSubmit,
   cancel,
+  focus = true,
 }: EventFormProps) {
   const [draft, setDraft] = useState(initial);
   const [tried, setTried] = useState(false);
@@ -72,7 +75,7 @@ export function EventForm({
         autoComplete="off"
       >
         <Label>{t("form.title")}</Label>
-        <Input className="input large" ref={title} autoFocus />
+        <Input className="input large" ref={title} autoFocus={focus} />
         <FieldError className="error">{titleError}</FieldError>
         <Text slot="description" className="hint">
           {t("form.title_hint")}

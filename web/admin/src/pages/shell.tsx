@@ -7,6 +7,8 @@ import { keys, meQuery } from "../api/queries.ts";
 import { t } from "../text.ts";
 import { failureText } from "../ui/failure.ts";
 import { Icon, Mark } from "../ui/icon.tsx";
+import { useMay } from "../ui/rights.ts";
+import { StillYou } from "../ui/still-you.tsx";
 import { toast } from "../ui/toast.tsx";
 
 /** The frame around every page of a person who is signed in. Leaves by itself when they no longer are. */
@@ -16,6 +18,7 @@ export function Shell() {
   const navigate = useNavigate();
   const path = useRouterState({ select: (state) => state.resolvedLocation?.pathname });
   const leaving = useRef(false);
+  const administer = useMay("administer");
 
   const signOut = useMutation({
     mutationFn: () => value(api.POST("/api/v1/logout")),
@@ -48,6 +51,7 @@ export function Shell() {
   if (!me.data) return null;
   return (
     <>
+      <StillYou />
       <a className="skip" href="#content">
         {t("app.skip")}
       </a>
@@ -61,6 +65,12 @@ export function Shell() {
             <Link to="/" activeOptions={{ exact: true }}>
               {t("app.events")}
             </Link>
+            {administer && (
+              <>
+                <Link to="/log">{t("app.log")}</Link>
+                <Link to="/webhooks">{t("app.webhooks")}</Link>
+              </>
+            )}
             <Link to="/settings">{t("app.settings")}</Link>
           </nav>
           <MenuTrigger>

@@ -1,10 +1,11 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useRouter } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { Button, FieldError, Form, Input, Label, TextField } from "react-aria-components";
 import { api, value } from "../api/client.ts";
 import { ApiError } from "../api/problem.ts";
-import { keys } from "../api/queries.ts";
+import { keys, waysQuery } from "../api/queries.ts";
+import type { User } from "../api/types.ts";
 import { t } from "../text.ts";
 import { useNow } from "../ui/clock.ts";
 import { DoorArt } from "../ui/door-art.tsx";
@@ -16,28 +17,36 @@ import { duration } from "../ui/words.ts";
 const route = getRouteApi("/sign-in");
 /** When the server says "later" but not when. */
 const THROTTLED_DEFAULT_S = 60;
+/** As the server wants it. */
+const PASSWORD_MIN = 12;
 
 export function SignInPage() {
   useTitle(t("sign_in.page"));
-  const { next = "/", expired } = route.useSearch();
+  const { next = "/", expired, problem } = route.useSearch();
   const router = useRouter();
   const client = useQueryClient();
   const [shown, setShown] = useState(false);
   const [missing, setMissing] = useState(false);
   const [blockedUntil, setBlockedUntil] = useState<number | null>(null);
+  const [step, setStep] = useState<Step | null>(null);
   const password = useRef<HTMLInputElement>(null);
+  const ways = useQuery(waysQuery);
+
+  const enter = (me: User) => {
+    client.setQueryData(keys.me, me);
+    void router
+      .navigate({ href: next, replace: true })
+      .then(() => document.getElementById("content")?.focus({ preventScroll: true }));
+  };
 
   const signIn = useMutation({
     mutationKey: ["sign-in"],
     mutationFn: (body: { username: string; password: string }) => value(api.POST("/api/v1/login", { body })),
-    onSuccess: (me) => {
-      client.setQueryData(keys.me, me);
-      void router
-        .navigate({ href: next, replace: true })
-        .then(() => document.getElementById("content")?.focus({ preventScroll: true }));
-    },
+    onSuccess: enter,
     onError: (error) => {
-      if (error instanceof ApiError && error.failure.status === 429) {
+      const following = stepAfter(error);
+      if (following !== null) setStep(following);
+      else if (error instanceof ApiError && error.failure.status === 429) {
         setBlockedUntil(Date.now() + (error.failure.retryAfter ?? THROTTLED_DEFAULT_S) * 1_000);
       } else {
         password.current?.select();
@@ -60,6 +69,31 @@ export function SignInPage() {
 
   const status = signIn.error instanceof ApiError ? signIn.error.failure.status : null;
   const wrong = status === 401 || status === 403;
+  if (step !== null) {
+    return (
+      <div className="door">
+        <div className="door-art" aria-hidden="true">
+          <DoorArt />
+        </div>
+        <main className="door-form" id="content">
+          <div className="brand">
+            <Mark />
+            <span>{t("app.name")}</span>
+          </div>
+          <NextStep
+            key={step.ticket}
+            step={step}
+            onStep={setStep}
+            onDone={enter}
+            onBack={() => {
+              setStep(null);
+              signIn.reset();
+            }}
+          />
+        </main>
+      </div>
+    );
+  }
   return (
     <div className="door">
       <div className="door-art" aria-hidden="true">
@@ -74,6 +108,7 @@ export function SignInPage() {
           <h1>{t("sign_in.title")}</h1>
           <p className="muted">{t("sign_in.lead")}</p>
         </div>
+        {problem && !signIn.error && <p className="notice warn">{t("sign_in.provider")}</p>}
         {expired && !signIn.error && <p className="notice info">{t("sign_in.expired")}</p>}
         <div role="alert" className="door-alert">
           {missing && <p className="notice danger">{t("sign_in.missing")}</p>}
@@ -117,8 +152,116 @@ export function SignInPage() {
             {signIn.isPending ? t("sign_in.pending") : t("sign_in.submit")}
           </Button>
         </Form>
+        {ways.data?.provider && <ProviderButton name={ways.data.provider.name} next={next} />}
         <p className="small muted door-note">{t("sign_in.first")}</p>
       </main>
+    </div>
+  );
+}
+
+/** What comes after a right password. */
+interface Step {
+  kind: "second" | "choose";
+  ticket: string;
+}
+
+function stepAfter(error: unknown): Step | null {
+  if (!(error instanceof ApiError) || error.failure.ticket === undefined) return null;
+  const { code, ticket } = error.failure;
+  if (code === "second_factor_required") return { kind: "second", ticket };
+  return code === "new_password_required" ? { kind: "choose", ticket } : null;
+}
+
+interface NextStepProps {
+  step: Step;
+  onStep(step: Step): void;
+  onDone(me: User): void;
+  onBack(): void;
+}
+
+/** A code, or a password of one's own. Six digits are a one-time password; anything else is a recovery code. */
+function NextStep({ step, onStep, onDone, onBack }: NextStepProps) {
+  const choose = step.kind === "choose";
+  const [short, setShort] = useState(false);
+  const send = useMutation({
+    mutationKey: ["sign-in"],
+    mutationFn: (typed: string) => {
+      const { ticket } = step;
+      if (choose) return value(api.POST("/api/v1/login/password", { body: { ticket, password: typed } }));
+      const code = typed.replaceAll(/\s/g, "");
+      const body = /^\d{6}$/.test(code) ? { ticket, totp: code } : { ticket, recovery: code };
+      return value(api.POST("/api/v1/login/second-factor", { body }));
+    },
+    onSuccess: onDone,
+    onError: (error) => {
+      const following = stepAfter(error);
+      if (following !== null) onStep(following);
+    },
+  });
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const typed = String(new FormData(event.currentTarget).get("answer") ?? "");
+    const missing = choose ? [...typed].length < PASSWORD_MIN : typed.trim() === "";
+    setShort(missing);
+    if (!missing && !send.isPending) send.mutate(typed);
+  };
+  const failure = send.error instanceof ApiError ? send.error.failure : null;
+  const said =
+    failure?.code === "wrong_second_factor"
+      ? t("sign_in.code_wrong")
+      : failure?.code === "too_late"
+        ? t("sign_in.late")
+        : send.error && stepAfter(send.error) === null
+          ? failureText(send.error)
+          : null;
+  return (
+    <>
+      <div className="stack door-head">
+        <h1>{t(choose ? "sign_in.choose" : "sign_in.second")}</h1>
+        <p className="muted">{t(choose ? "sign_in.choose_lead" : "sign_in.second_lead")}</p>
+      </div>
+      <div role="alert" className="door-alert">
+        {said && !send.isPending && <p className="notice danger">{said}</p>}
+        {short && choose && <p className="notice danger">{t("sign_in.new_short")}</p>}
+      </div>
+      <Form className="stack" onSubmit={submit} validationBehavior="aria">
+        <TextField
+          name="answer"
+          className="field"
+          type={choose ? "password" : "text"}
+          autoComplete={choose ? "new-password" : "one-time-code"}
+          isInvalid={said !== null || short}
+        >
+          <Label>{t(choose ? "sign_in.new_password" : "sign_in.code")}</Label>
+          <Input className="input" autoFocus autoCapitalize="none" spellCheck="false" />
+        </TextField>
+        <Button type="submit" className="button primary wide" data-pending={send.isPending || undefined}>
+          {t("sign_in.continue")}
+        </Button>
+        <Button className="button quiet wide" onPress={onBack}>
+          {t("sign_in.back")}
+        </Button>
+      </Form>
+    </>
+  );
+}
+
+function ProviderButton({ name, next }: { name: string; next: string }) {
+  const go = useMutation({
+    mutationKey: ["sign-in"],
+    mutationFn: () => value(api.POST("/api/v1/login/provider", { body: { next, again: false } })),
+    onSuccess: ({ url }) => location.assign(url),
+  });
+  return (
+    <div className="stack tight">
+      <Button className="button wide" onPress={() => go.mutate()} data-pending={go.isPending || undefined}>
+        {t("sign_in.with", { name })}
+      </Button>
+      {go.error && (
+        <p className="notice danger" role="alert">
+          {failureText(go.error)}
+        </p>
+      )}
     </div>
   );
 }

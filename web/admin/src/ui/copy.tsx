@@ -11,7 +11,7 @@ const SAID_MS = 2_000;
  * Puts text on the clipboard. Away from HTTPS and localhost browsers offer no clipboard, so a selected
  * field and the old command take its place. Returns false when that fails too.
  */
-async function copyText(text: string): Promise<boolean> {
+export async function copyText(text: string): Promise<boolean> {
   if (navigator.clipboard) {
     try {
       await navigator.clipboard.writeText(text);

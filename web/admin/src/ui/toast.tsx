@@ -10,12 +10,15 @@ import { Icon } from "./icon.tsx";
 interface Toast {
   readonly id: number;
   readonly text: string;
+  readonly undo: (() => void) | null;
 }
 
 /** More than this many at once is noise; the oldest gives way. */
 const TOASTS_MAX = 3;
 /** Long enough to read twice. */
 const TOAST_MS = 5_000;
+/** Long enough to think again. */
+const UNDO_MS = 12_000;
 
 let toasts: readonly Toast[] = [];
 let nextId = 1;
@@ -26,10 +29,11 @@ function set(next: readonly Toast[]) {
   for (const listener of listeners) listener();
 }
 
-export function toast(text: string): void {
+/** Says it; with `undo`, offers to take it back for a while. */
+export function toast(text: string, undo: (() => void) | null = null): void {
   const id = nextId++;
-  set([...toasts.filter((other) => other.text !== text), { id, text }].slice(-TOASTS_MAX));
-  setTimeout(() => dismiss(id), TOAST_MS);
+  set([...toasts.filter((other) => other.text !== text), { id, text, undo }].slice(-TOASTS_MAX));
+  setTimeout(() => dismiss(id), undo === null ? TOAST_MS : UNDO_MS);
 }
 
 function dismiss(id: number) {
@@ -48,10 +52,24 @@ export function Toasts() {
   // In the body, above any dialog: a dialog hides what is beside it, and what is said here must stay heard.
   return createPortal(
     <div className="toasts" role="status" aria-live="polite" data-react-aria-top-layer="true">
-      {shown.map(({ id, text }) => (
+      {shown.map(({ id, text, undo }) => (
         <div key={id} className="toast">
           <Icon name="check" />
           <span>{text}</span>
+          {undo && (
+            <button
+              type="button"
+              className="toast-undo"
+              onClick={() => {
+                dismiss(id);
+                undo();
+                // The button is gone; the keyboard goes on where the page's content begins.
+                document.getElementById("content")?.focus({ preventScroll: true });
+              }}
+            >
+              {t("toast.undo")}
+            </button>
+          )}
           <button
             type="button"
             className="toast-close"

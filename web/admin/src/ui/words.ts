@@ -1,6 +1,7 @@
 /** Values that need more than a formatter to become words. */
 import type { Latency } from "../api/types.ts";
-import { t } from "../text.ts";
+import { spanOf } from "../model/sending.ts";
+import { say, t } from "../text.ts";
 
 /** A span as a person says it: `42 seconds`, `15 minutes`, `2 hours`. Rounded up, never "0 seconds". */
 export function duration(ms: number): string {
@@ -13,4 +14,15 @@ export function duration(ms: number): string {
 
 export function latencyName(latency: Latency): string {
   return t(`form.latency_${latency}`);
+}
+
+/** A span in short: `2 h 41 min`, `41 min`, `42 s`. */
+export function span(ms: number): string {
+  const { hours, minutes, seconds } = spanOf(ms);
+  const parts = [
+    hours > 0 && t("unit.h", { n: say.number(hours) }),
+    minutes > 0 && t("unit.min", { n: say.number(minutes) }),
+    seconds > 0 && t("unit.s", { n: say.number(seconds) }),
+  ];
+  return parts.filter((part) => part !== false).join(" ");
 }

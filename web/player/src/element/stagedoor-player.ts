@@ -2,8 +2,8 @@
  * `<stagedoor-player src="…/index.m3u8">`: a live picture that keeps itself going, and its controls.
  *
  * Attributes in: `src` (playing begins when it is set, ends when it is removed), `holding` (the broadcaster is
- * away: hold the picture). Attributes out, for whoever watches from outside: `data-status`, `data-playing`
- * (`true` while the picture moves), `data-latency-ms`, `data-at-live`, `data-muted`.
+ * away: hold the picture), `muted` (begin without sound). Attributes out, for whoever watches from outside:
+ * `data-status`, `data-playing` (`true` while the picture moves), `data-latency-ms`, `data-at-live`, `data-muted`.
  * Events: `change` (any of the getters may have changed), `refused` (the server said no to a playlist or part).
  * Slot `veil`: words over a held picture; present ones hide the loading sign.
  */
@@ -62,6 +62,7 @@ export class StagedoorPlayer extends HTMLElement {
     this.#fillStyles();
     // The player is always night, whatever the page is.
     this.dataset.theme = "dark";
+    this.#video.muted = this.hasAttribute("muted");
     const scope = new Scope();
     this.#scope = scope;
     this.#name();

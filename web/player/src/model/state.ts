@@ -33,8 +33,60 @@ export type Refusal =
   | "code_invalid"
   | "code_in_use"
   | "access_ended"
+  | "invitation_expired"
+  | "used_up"
+  | "blocked"
   | "too_many_attempts"
+  /** What the other screen said, or did not say. */
+  | "declined"
+  | "unanswered"
+  | "takeover_pending"
+  | "too_many_takeovers"
   | "unknown";
+
+/** From here nobody may watch, whatever the code. */
+export type Elsewhere = "country_refused" | "network_refused";
+
+/** A place in the line in front of a full house. */
+export interface Place {
+  readonly position: number;
+  /** How long it takes, as of the answer that said so; `null` when nobody can tell. */
+  readonly etaMs: number | null;
+  readonly pollMs: number;
+}
+
+/** The other screen is asked whether this one may go on. */
+export interface Asking {
+  readonly id: string;
+  /** The browser that is asked, in words. */
+  readonly device: string;
+  readonly expiresAt: number;
+}
+
+/** Another screen asks whether it may go on instead of this one. */
+export interface Question {
+  readonly id: string;
+  readonly device: string;
+  readonly place: string;
+  readonly at: number;
+  readonly expiresAt: number;
+}
+
+export type TakeoverState = "pending" | "approved" | "declined" | "expired" | "cancelled";
+
+/** Somebody whom this guest may bring along. */
+export interface Guest {
+  readonly name: string;
+  readonly state: string;
+}
+
+/** Whom one may bring along, and the code that was made last. */
+export interface Guests {
+  readonly list: readonly Guest[];
+  readonly left: number;
+  readonly made: { readonly name: string; readonly code: string; readonly link: string } | null;
+  readonly step: "ready" | "asking" | "failed";
+}
 
 /** Why the server cannot be asked just now. */
 export type Trouble = "network" | "busy";
@@ -59,17 +111,38 @@ export type Entry =
       readonly challenge: Challenge;
       readonly proofs: number;
     }
-  | { readonly step: "retrying"; readonly code: string; readonly trouble: Trouble; readonly at: number };
+  | { readonly step: "retrying"; readonly code: string; readonly trouble: Trouble; readonly at: number }
+  /** In line: asking where one stands, now and then. */
+  | { readonly step: "queue"; readonly code: string; readonly place: Place }
+  /** Waiting for the other screen's answer. */
+  | { readonly step: "asking"; readonly code: string; readonly asking: Asking };
+
+/** Why the server ended a session. */
+export type ByeReason =
+  | "revoked"
+  | "ended"
+  | "expired"
+  | "replaced"
+  | "kicked"
+  | "taken_over"
+  | "code_changed"
+  | "blocked";
 
 /** Why watching is over. `null`: the server only said no. */
-export type OutReason = "revoked" | "ended" | "expired" | "replaced" | "left" | null;
+export type OutReason = ByeReason | "left" | null;
 
 export type Phase =
   | { readonly name: "opening" }
   | { readonly name: "missing" }
+  | { readonly name: "elsewhere"; readonly why: Elsewhere }
   | { readonly name: "door"; readonly entry: Entry }
   | { readonly name: "in"; readonly session: Session }
-  | { readonly name: "out"; readonly reason: OutReason };
+  | {
+      readonly name: "out";
+      readonly reason: OutReason;
+      /** What the organiser said to it. */
+      readonly message: string | null;
+    };
 
 /** What the player says of itself. */
 export interface Media {
@@ -96,11 +169,22 @@ export interface State {
   readonly trouble: Trouble | null;
   /** The media has refused us and the server must be asked whether we may still watch. */
   readonly doubt: boolean;
+  /** The question to answer, and what was answered. */
+  readonly question: (Question & { readonly answer: boolean | null }) | null;
+  /** What became of the last question, until the next one; for a moment's notice. */
+  readonly answered: { readonly state: TakeoverState; readonly at: number } | null;
+  readonly guests: Guests | null;
 }
 
 export type Fact = { readonly now: number } & (
   | { readonly type: "tick" }
-  | { readonly type: "door"; readonly event: EventInfo; readonly broadcast: Broadcast }
+  | {
+      readonly type: "door";
+      readonly event: EventInfo;
+      readonly broadcast: Broadcast;
+      readonly elsewhere: Elsewhere | null;
+    }
+  | { readonly type: "elsewhere"; readonly why: Elsewhere }
   | { readonly type: "missing" }
   /** Answer to "do I have a session?": this one, or none. */
   | {
@@ -117,10 +201,35 @@ export type Fact = { readonly now: number } & (
   | { readonly type: "challenge"; readonly challenge: Challenge }
   | { readonly type: "proved"; readonly nonce: string }
   | { readonly type: "submit_failed"; readonly trouble: Trouble; readonly waitMs: number }
+  /** The code is right, and there is a line. */
+  | { readonly type: "queued"; readonly place: Place }
+  | { readonly type: "admitted" }
+  | { readonly type: "no_place" }
+  /** The code is right, and another screen watches with it. */
+  | { readonly type: "asked"; readonly asking: Asking }
+  | {
+      readonly type: "asking_state";
+      readonly id: string;
+      readonly state: TakeoverState;
+      readonly expiresAt: number | null;
+    }
+  /** The reader does not want to wait any more. */
+  | { readonly type: "give_up" }
+  | { readonly type: "takeover"; readonly question: Question }
+  | { readonly type: "takeover_over"; readonly id: string; readonly state: TakeoverState }
+  | { readonly type: "answer"; readonly approve: boolean }
+  | { readonly type: "guests"; readonly list: readonly Guest[]; readonly left: number }
+  | { readonly type: "bring"; readonly name: string }
+  | { readonly type: "brought"; readonly name: string; readonly code: string; readonly link: string }
+  | { readonly type: "bring_failed" }
   | { readonly type: "feed_open" }
   | { readonly type: "feed_lost" }
   | { readonly type: "broadcast"; readonly broadcast: Broadcast }
-  | { readonly type: "bye"; readonly reason: "revoked" | "ended" | "expired" | "replaced" | "stopping" }
+  | {
+      readonly type: "bye";
+      readonly reason: ByeReason | "stopping";
+      readonly message?: string | null;
+    }
   | {
       readonly type: "media";
       readonly status: Media["status"];
@@ -141,6 +250,10 @@ const PROOFS_MAX = 3;
 export const FEED_GRACE_MS = 4_000;
 /** A picture that stands this long after the end was said, or after its stream ended, has nothing more to show. */
 export const END_GRACE_MS = 4_000;
+/** How long it is said that a question is over. */
+export const NOTICE_MS = 8_000;
+/** The server says itself when a question is over; when it does not, it is this long after its time. */
+export const ANSWER_GRACE_MS = 5_000;
 /** A picture may stand this long before it counts as a lost connection. */
 export const STALL_GRACE_MS = 2_500;
 
@@ -155,6 +268,9 @@ export function initial(now: number): State {
     feedDownSince: null,
     trouble: null,
     doubt: false,
+    question: null,
+    answered: null,
+    guests: null,
   };
 }
 
@@ -165,13 +281,23 @@ export function reduce(before: State, fact: Fact): State {
     case "tick":
       return tick(state);
 
-    case "door":
-      return {
+    case "door": {
+      const next: State = {
         ...state,
         event: fact.event,
         trouble: null,
         broadcast: phase.name === "in" ? state.broadcast : fact.broadcast,
       };
+      if (fact.elsewhere !== null && (phase.name === "opening" || phase.name === "door"))
+        return elsewhere(next, fact.elsewhere);
+      // The organiser opened it, or the reader came home.
+      if (fact.elsewhere === null && phase.name === "elsewhere")
+        return { ...next, phase: { name: "opening" } };
+      return next;
+    }
+
+    case "elsewhere":
+      return elsewhere(state, fact.why);
 
     case "missing":
       return { ...state, phase: { name: "missing" }, media: OFF, trouble: null };
@@ -186,6 +312,8 @@ export function reduce(before: State, fact: Fact): State {
         feedDownSince: same ? state.feedDownSince : fact.now,
         trouble: null,
         doubt: false,
+        question: same ? state.question : null,
+        guests: same ? state.guests : null,
       };
       return withBroadcast(next, fact.broadcast);
     }
@@ -207,7 +335,7 @@ export function reduce(before: State, fact: Fact): State {
 
     case "edit":
       // A wrong code stops being wrong when it is changed; a wait goes on.
-      if (phase.name !== "door" || phase.entry.step === "checking" || phase.entry.step === "proving")
+      if (phase.name !== "door" || (phase.entry.step !== "typing" && phase.entry.step !== "retrying"))
         return state;
       if (phase.entry.step === "typing" && (phase.entry.refusal === null || waits(phase.entry, fact.now)))
         return state;
@@ -239,6 +367,90 @@ export function reduce(before: State, fact: Fact): State {
       return entry(state, { step: "retrying", code, trouble: fact.trouble, at: fact.now + fact.waitMs });
     }
 
+    case "queued":
+      if (phase.name !== "door" || !("code" in phase.entry)) return state;
+      return entry(state, { step: "queue", code: phase.entry.code, place: fact.place });
+
+    // Called, or the place was lost: either way the code says what comes next.
+    case "admitted":
+    case "no_place":
+      if (phase.name !== "door" || phase.entry.step !== "queue") return state;
+      return again(state, phase.entry.code);
+
+    case "asked":
+      if (phase.name !== "door" || !("code" in phase.entry)) return state;
+      return entry(state, { step: "asking", code: phase.entry.code, asking: fact.asking });
+
+    case "asking_state": {
+      if (phase.name !== "door" || phase.entry.step !== "asking" || phase.entry.asking.id !== fact.id)
+        return state;
+      const { code, asking } = phase.entry;
+      switch (fact.state) {
+        case "pending":
+          return entry(state, {
+            step: "asking",
+            code,
+            asking: { ...asking, expiresAt: fact.expiresAt ?? asking.expiresAt },
+          });
+        case "declined":
+          return refused(state, "declined", null);
+        case "expired":
+          return refused(state, "unanswered", null);
+        // Come in; or the screen that was asked is gone, and there is nobody to ask.
+        case "approved":
+        case "cancelled":
+          return again(state, code);
+      }
+      return state;
+    }
+
+    case "give_up":
+      if (phase.name !== "door" || (phase.entry.step !== "queue" && phase.entry.step !== "asking"))
+        return state;
+      return entry(state, TYPING);
+
+    case "takeover":
+      if (phase.name !== "in" || state.question?.id === fact.question.id) return state;
+      return { ...state, question: { ...fact.question, answer: null }, answered: null };
+
+    case "takeover_over":
+      if (state.question?.id !== fact.id) return state;
+      // "Approved" is not over yet: the other screen has to come in, which `bye` tells, or its time runs out.
+      if (fact.state === "approved" || fact.state === "pending")
+        return { ...state, question: { ...state.question, answer: fact.state === "approved" ? true : null } };
+      return { ...state, question: null, answered: { state: fact.state, at: fact.now } };
+
+    case "answer":
+      if (state.question === null || state.question.answer !== null) return state;
+      return { ...state, question: { ...state.question, answer: fact.approve } };
+
+    case "guests":
+      if (phase.name !== "in") return state;
+      return {
+        ...state,
+        guests: {
+          list: fact.list,
+          left: fact.left,
+          made: state.guests?.made ?? null,
+          step: state.guests?.step ?? "ready",
+        },
+      };
+
+    case "bring":
+      if (state.guests === null || state.guests.step === "asking" || state.guests.left <= 0) return state;
+      return { ...state, guests: { ...state.guests, step: "asking" } };
+
+    case "brought": {
+      if (state.guests === null) return state;
+      const { name, code, link } = fact;
+      const list = [...state.guests.list, { name, state: "created" }];
+      const left = Math.max(0, state.guests.left - 1);
+      return { ...state, guests: { list, left, made: { name, code, link }, step: "ready" } };
+    }
+
+    case "bring_failed":
+      return state.guests === null ? state : { ...state, guests: { ...state.guests, step: "failed" } };
+
     case "feed_open":
       return { ...state, feedDownSince: null, trouble: null };
 
@@ -251,7 +463,7 @@ export function reduce(before: State, fact: Fact): State {
     case "bye":
       // A server that stops will be back; the feed's own reconnecting finds it.
       if (phase.name !== "in" || fact.reason === "stopping") return state;
-      return out(state, fact.reason);
+      return out(state, fact.reason, fact.message ?? null);
 
     case "media": {
       if (phase.name !== "in") return state;
@@ -274,11 +486,17 @@ export function reduce(before: State, fact: Fact): State {
       return phase.name === "in" ? out(state, "left") : state;
 
     case "again":
+      if (phase.name === "elsewhere") return { ...state, phase: { name: "opening" } };
       return { ...state, phase: { name: "door", entry: TYPING }, media: OFF, doubt: false };
   }
 }
 
-function tick(state: State): State {
+function tick(before: State): State {
+  let state = before;
+  const { question, answered } = before;
+  if (answered !== null && before.now - answered.at >= NOTICE_MS) state = { ...state, answered: null };
+  if (question !== null && before.now >= question.expiresAt + ANSWER_GRACE_MS && question.answer === null)
+    state = { ...state, question: null };
   const { phase, media } = state;
   if (phase.name === "door" && phase.entry.step === "retrying" && state.now >= phase.entry.at) {
     return entry(state, { step: "checking", code: phase.entry.code, proof: null, proofs: 0 });
@@ -301,16 +519,27 @@ function withBroadcast(state: State, broadcast: Broadcast): State {
   return { ...state, broadcast, media: begins ? OFF : state.media };
 }
 
-function out(state: State, reason: OutReason): State {
+function out(state: State, reason: OutReason, message: string | null = null): State {
   return {
     ...state,
-    phase: { name: "out", reason },
+    phase: { name: "out", reason, message },
     media: OFF,
     takes: 0,
     feedDownSince: null,
     trouble: null,
     doubt: false,
+    question: null,
+    answered: null,
+    guests: null,
   };
+}
+
+function elsewhere(state: State, why: Elsewhere): State {
+  return { ...out(state, null), phase: { name: "elsewhere", why } };
+}
+
+function again(state: State, code: string): State {
+  return entry(state, { step: "checking", code, proof: null, proofs: 0 });
 }
 
 function entry(state: State, next: Entry): State {
@@ -329,7 +558,10 @@ function waits(form: Entry, now: number): boolean {
 export type Scene =
   | "opening"
   | "missing"
+  | "elsewhere"
   | "code"
+  | "queue"
+  | "asking"
   | "waiting"
   | "starting"
   | "live"
@@ -346,8 +578,10 @@ export function scene(state: State): Scene {
       return state.trouble === null ? "opening" : troubled(state.trouble);
     case "missing":
       return "missing";
+    case "elsewhere":
+      return "elsewhere";
     case "door":
-      return "code";
+      return phase.entry.step === "queue" || phase.entry.step === "asking" ? phase.entry.step : "code";
     case "out":
       return "out";
     case "in":
@@ -392,6 +626,16 @@ export interface Wants {
   /** Ask the open door now and then whether something changed. */
   readonly watchDoor: boolean;
   readonly awake: boolean;
+  /** Ask where we stand in line, this often. */
+  readonly queue: { readonly pollMs: number } | null;
+  /** Wait for the answer to this question of ours. */
+  readonly asking: string | null;
+  /** Tell the server what the reader answered. */
+  readonly answer: { readonly id: string; readonly approve: boolean } | null;
+  /** Ask whom one may bring along. */
+  readonly guests: boolean;
+  /** What a page that is loaded again must know to go on waiting: nothing else is kept. */
+  readonly keep: string | null;
 }
 
 export function wants(state: State): Wants {
@@ -410,8 +654,21 @@ export function wants(state: State): Wants {
     // The fragment is ours alone: it only makes a new take a new address.
     media: session !== null && playable ? session.hls + (state.takes > 0 ? `#${state.takes}` : "") : null,
     ticks:
-      session !== null || form?.step === "retrying" || (form?.step === "typing" && form.waitUntil !== null),
-    watchDoor: phase.name === "door",
-    awake: session !== null && media.status === "playing",
+      session !== null ||
+      form?.step === "retrying" ||
+      form?.step === "queue" ||
+      form?.step === "asking" ||
+      (form?.step === "typing" && form.waitUntil !== null),
+    watchDoor: phase.name === "door" || phase.name === "elsewhere",
+    // Whoever is called must not sleep through it.
+    awake: (session !== null && media.status === "playing") || form?.step === "queue",
+    queue: form?.step === "queue" ? { pollMs: form.place.pollMs } : null,
+    asking: form?.step === "asking" ? form.asking.id : null,
+    answer:
+      state.question !== null && state.question.answer !== null
+        ? { id: state.question.id, approve: state.question.answer }
+        : null,
+    guests: session !== null && state.guests === null,
+    keep: form !== null && "code" in form ? form.code : null,
   };
 }

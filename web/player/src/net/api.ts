@@ -5,7 +5,17 @@
  * and are told apart by their stable `code`, never by their words. Each answer's `Date` feeds the server clock.
  */
 import type { ServerClock } from "../model/clock.ts";
-import type { Broadcast, EventInfo, Fact, Proof, Session } from "../model/state.ts";
+import type {
+  Asking,
+  Broadcast,
+  Elsewhere,
+  EventInfo,
+  Fact,
+  Place,
+  Proof,
+  Session,
+  TakeoverState,
+} from "../model/state.ts";
 
 type WithoutNow<F> = F extends Fact ? Omit<F, "now"> : never;
 export type Answer = WithoutNow<Fact>;
@@ -31,7 +41,12 @@ export class Api {
     // An id that never was one is as little there as one that is gone.
     if ([400, 404, 410, 422].includes(reply.status)) return { type: "missing" };
     if (!reply.ok) return { type: "trouble", trouble: "busy" };
-    return { type: "door", event: eventInfo(reply.body), broadcast: broadcast(reply.body.state) };
+    return {
+      type: "door",
+      event: eventInfo(reply.body),
+      broadcast: broadcast(reply.body.state),
+      elsewhere: elsewhere(reply.body.refusal),
+    };
   }
 
   /** Who are we? Our session, or none. */
@@ -39,6 +54,8 @@ export class Api {
     const reply = await this.#call("GET", "/sessions/current", signal);
     if (reply === null || "type" in reply) return reply;
     if (reply.ok) return entered(reply.body) ?? { type: "trouble", trouble: "busy" };
+    const why = elsewhere(reply.body.code);
+    if (why !== null) return { type: "elsewhere", why };
     if ([400, 401, 403, 404, 410, 422].includes(reply.status)) return { type: "no_session" };
     return { type: "trouble", trouble: "busy" };
   }
@@ -53,15 +70,24 @@ export class Api {
     if (reply === null) return null;
     const backoff = Math.min(30_000, 2_000 * 2 ** tries);
     if ("type" in reply) return { type: "submit_failed", trouble: reply.trouble, waitMs: backoff };
+    if (reply.status === 202) return waiting(reply.body) ?? { type: "refused", refusal: "unknown" };
     if (reply.ok) return entered(reply.body) ?? { type: "refused", refusal: "unknown" };
     const { body } = reply;
     switch (body.code) {
       case "code_invalid":
       case "code_in_use":
       case "access_ended":
+      case "invitation_expired":
+      case "used_up":
+      case "blocked":
+      case "takeover_pending":
         return { type: "refused", refusal: body.code };
+      case "country_refused":
+      case "network_refused":
+        return { type: "elsewhere", why: body.code };
       case "too_many_attempts":
-        return { type: "refused", refusal: "too_many_attempts", waitMs: reply.waitMs ?? WAIT_DEFAULT_MS };
+      case "too_many_takeovers":
+        return { type: "refused", refusal: body.code, waitMs: reply.waitMs ?? WAIT_DEFAULT_MS };
       case "proof_required": {
         const challenge = challengeOf(body);
         if (challenge !== null) return { type: "challenge", challenge };
@@ -75,9 +101,72 @@ export class Api {
     return { type: "refused", refusal: "unknown" };
   }
 
+  /** Where do we stand in line? `null` also when nobody could be asked: the place is kept for a while. */
+  async queue(signal: AbortSignal): Promise<Answer | null> {
+    const reply = await this.#call("GET", "/queue/current", signal);
+    if (reply === null || "type" in reply) return null;
+    if (reply.ok) return reply.body.admitted === true ? { type: "admitted" } : waiting(reply.body);
+    const why = elsewhere(reply.body.code);
+    if (why !== null) return { type: "elsewhere", why };
+    return reply.status === 404 ? { type: "no_place" } : null;
+  }
+
+  /** What did the other screen say? `null` when nobody could be asked. */
+  async asking(id: string, signal: AbortSignal): Promise<Answer | null> {
+    const reply = await this.#call("GET", `/takeovers/${encodeURIComponent(id)}`, signal);
+    if (reply === null || "type" in reply) return null;
+    if (reply.status === 404) return { type: "asking_state", id, state: "cancelled", expiresAt: null };
+    return reply.ok ? askingState(id, reply.body) : null;
+  }
+
+  askingFeed(id: string): string {
+    return `${this.#base}/takeovers/${encodeURIComponent(id)}/feed`;
+  }
+
+  /** Tells what the reader answered; what became of the question. `null` when nobody heard it. */
+  async answer(id: string, approve: boolean, signal: AbortSignal): Promise<Answer | null> {
+    const path = `/sessions/current/takeovers/${encodeURIComponent(id)}`;
+    const reply = await this.#call("POST", path, signal, { approve });
+    if (reply === null || "type" in reply) return null;
+    if (reply.status === 404 || reply.status === 409)
+      return { type: "takeover_over", id, state: "cancelled" };
+    return reply.ok ? { type: "takeover_over", id, state: takeoverState(reply.body.state) } : null;
+  }
+
+  /** Whom may we bring along? `null` when nobody, or nobody could be asked. */
+  async guests(signal: AbortSignal): Promise<Answer | null> {
+    const reply = await this.#call("GET", "/sessions/current/guests", signal);
+    if (reply === null || "type" in reply || !reply.ok) return null;
+    const list = Array.isArray(reply.body.guests) ? reply.body.guests.filter(isObject) : [];
+    return {
+      type: "guests",
+      list: list.map((guest) => ({ name: text(guest.name), state: text(guest.state) })),
+      left: number(reply.body.left),
+    };
+  }
+
+  async bring(name: string, signal: AbortSignal): Promise<Answer | null> {
+    const reply = await this.#call("POST", "/sessions/current/guests", signal, { name });
+    if (reply === null) return null;
+    if ("type" in reply || !reply.ok) return { type: "bring_failed" };
+    return { type: "brought", name, code: text(reply.body.code), link: text(reply.body.link) };
+  }
+
   /** Says goodbye; nothing depends on its being heard. */
   leave(): void {
-    fetch(`${this.#base}/sessions/current`, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.#forget("/sessions/current");
+  }
+
+  leaveQueue(): void {
+    this.#forget("/queue/current");
+  }
+
+  stopAsking(id: string): void {
+    this.#forget(`/takeovers/${encodeURIComponent(id)}`);
+  }
+
+  #forget(path: string): void {
+    fetch(this.#base + path, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 
   async #call(
@@ -122,11 +211,11 @@ interface Reply {
   readonly waitMs: number | null;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function text(value: unknown): string {
+export function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
@@ -135,9 +224,60 @@ export function broadcast(value: unknown): Broadcast {
   return value === "live" || value === "away" || value === "ended" ? value : "idle";
 }
 
+export function takeoverState(value: unknown): TakeoverState {
+  return value === "pending" || value === "approved" || value === "declined" || value === "expired"
+    ? value
+    : "cancelled";
+}
+
+export function askingState(id: string, body: Record<string, unknown>): Answer {
+  const expiresAt = moment(body.expires_at);
+  return { type: "asking_state", id, state: takeoverState(body.state), expiresAt };
+}
+
+export function moment(value: unknown): number | null {
+  const at = Date.parse(text(value));
+  return Number.isFinite(at) ? at : null;
+}
+
+function elsewhere(value: unknown): Elsewhere | null {
+  return value === "country_refused" || value === "network_refused" ? value : null;
+}
+
+function number(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
+
+/** Asking more often than this helps nobody. */
+const POLL_MIN_MS = 1_000;
+const POLL_MAX_MS = 60_000;
+
+/** What a right code has to wait for. */
+function waiting(body: Record<string, unknown>): Answer | null {
+  if (body.waiting === "queue" && isObject(body.queue)) {
+    const { queue } = body;
+    const place: Place = {
+      position: Math.max(1, number(queue.position)),
+      etaMs: typeof queue.eta_ms === "number" ? queue.eta_ms : null,
+      pollMs: Math.min(POLL_MAX_MS, Math.max(POLL_MIN_MS, number(queue.poll_ms) || 5_000)),
+    };
+    return { type: "queued", place };
+  }
+  if (body.waiting === "takeover" && isObject(body.takeover)) {
+    const { takeover } = body;
+    const expiresAt = moment(takeover.expires_at);
+    const asking: Asking = {
+      id: text(takeover.id),
+      device: text(takeover.device),
+      expiresAt: expiresAt ?? 0,
+    };
+    return asking.id === "" || expiresAt === null ? null : { type: "asked", asking };
+  }
+  return null;
+}
+
 function eventInfo(body: Record<string, unknown>): EventInfo {
-  const startsAt = Date.parse(text(body.starts_at));
-  return { title: text(body.title), startsAt: Number.isFinite(startsAt) ? startsAt : null };
+  return { title: text(body.title), startsAt: moment(body.starts_at) };
 }
 
 function entered(body: Record<string, unknown>): Answer | null {

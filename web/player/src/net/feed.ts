@@ -4,9 +4,9 @@
  * caller to find out who we still are.
  */
 import { Backoff } from "../backoff.ts";
-import type { Broadcast } from "../model/state.ts";
+import type { Broadcast, ByeReason, Question, TakeoverState } from "../model/state.ts";
 import { Scope } from "../scope.ts";
-import { broadcast } from "./api.ts";
+import { type Answer, askingState, broadcast, isObject, moment, takeoverState, text } from "./api.ts";
 
 export interface Report {
   readonly latency_ms: number | null;
@@ -21,10 +21,25 @@ export interface FeedEvents {
   open(): void;
   lost(): void;
   state(state: Broadcast): void;
-  bye(reason: "revoked" | "ended" | "expired" | "replaced" | "stopping"): void;
+  bye(reason: ByeReason | "stopping", message: string | null): void;
+  /** Another screen asks. */
+  takeover(question: Question): void;
+  takeoverOver(id: string, state: TakeoverState): void;
   /** What to tell the server now, every five seconds. */
   report(): Report;
 }
+
+const BYES: readonly string[] = [
+  "revoked",
+  "ended",
+  "expired",
+  "replaced",
+  "kicked",
+  "taken_over",
+  "code_changed",
+  "blocked",
+  "stopping",
+] satisfies (ByeReason | "stopping")[];
 
 const REPORT_MS = 5_000;
 /** A socket that takes longer to open is given up. */
@@ -83,6 +98,8 @@ export class Feed {
       const report = () => socket.send(JSON.stringify({ type: "report", ...this.events.report() }));
       report();
       scope.every(REPORT_MS, report);
+      // Whoever looks away is not asked on this screen: the server must know at once.
+      scope.listen(document, "visibilitychange", report);
     });
     scope.listen(socket, "message", (event) => this.#take((event as MessageEvent<unknown>).data));
     scope.listen(socket, "close", lost);
@@ -93,26 +110,64 @@ export class Feed {
     const message = parse(data);
     if (message?.type === "state") this.events.state(broadcast(message.state));
     if (message?.type === "bye") {
-      const { reason } = message;
-      if (
-        reason === "revoked" ||
-        reason === "ended" ||
-        reason === "expired" ||
-        reason === "replaced" ||
-        reason === "stopping"
-      ) {
-        this.events.bye(reason);
-      }
+      const reason = text(message.reason);
+      // A reason that this page does not know yet is an end all the same.
+      const known = BYES.includes(reason) ? (reason as ByeReason | "stopping") : "ended";
+      this.events.bye(known, text(message.message) || null);
+    }
+    if (message?.type === "takeover") {
+      const [at, expiresAt] = [moment(message.at), moment(message.expires_at)];
+      const id = text(message.id);
+      if (id === "" || expiresAt === null) return;
+      const question = {
+        id,
+        device: text(message.device),
+        place: text(message.place),
+        at: at ?? 0,
+        expiresAt,
+      };
+      this.events.takeover(question);
+    }
+    if (message?.type === "takeover_over") {
+      this.events.takeoverOver(text(message.id), takeoverState(message.state));
     }
   }
 }
 
+/**
+ * Waits for the answer to a question of ours, until `scope` closes. The socket tells it at once; while there is none
+ * (it broke, or a proxy does not pass it) `ask` is called every two seconds.
+ */
+export function listenForAnswer(
+  path: string,
+  id: string,
+  scope: Scope,
+  heard: (answer: Answer) => void,
+  ask: () => void,
+): void {
+  const url = new URL(path, location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  const socket = new WebSocket(url);
+  scope.defer(() => socket.close());
+  scope.listen(socket, "message", (event) => {
+    const message = parse((event as MessageEvent<unknown>).data);
+    if (message?.type === "takeover") heard(askingState(id, message));
+  });
+  let polling = false;
+  scope.listen(socket, "close", () => {
+    if (polling || scope.closed) return;
+    polling = true;
+    ask();
+    scope.every(2_000, ask);
+  });
+}
+
 /** A message this page does not understand is from a newer server and is passed over. */
-function parse(data: unknown): { type?: unknown; state?: unknown; reason?: unknown } | null {
+function parse(data: unknown): Record<string, unknown> | null {
   if (typeof data !== "string") return null;
   try {
     const value: unknown = JSON.parse(data);
-    return typeof value === "object" ? value : null;
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }

@@ -10,19 +10,32 @@ import type { Scope } from "../scope.ts";
 import type { Words } from "../words/index.ts";
 import { groupWhileTyping } from "./code-field.ts";
 import { el, setAttribute, setText, show } from "./dom.ts";
+import { GuestList } from "./guests.ts";
+import { QuestionDialog } from "./question.ts";
 
 export interface PageEvents {
   submit(code: string): void;
   edit(): void;
   leave(): void;
   again(): void;
+  /** Waits no longer, in line or for the other screen. */
+  giveUp(): void;
+  answer(approve: boolean): void;
+  bring(name: string): void;
 }
+
+/** A place that changes is read out at most this often. */
+const SPOKEN_MS = 30_000;
 
 const OUT_WORDS = {
   revoked: "out.revoked",
   ended: "out.ended",
   expired: "out.expired",
   replaced: "out.replaced",
+  kicked: "out.kicked",
+  taken_over: "out.taken_over",
+  code_changed: "out.code_changed",
+  blocked: "out.blocked",
   left: "out.left",
 } as const satisfies Record<Exclude<OutReason, null>, string>;
 
@@ -58,6 +71,21 @@ export class Page {
   readonly #error = el("p", { id: "code-error", class: "error", role: "alert" });
   readonly #watch = el("button", { type: "submit", class: "button primary wide" });
   readonly #again = el("button", { type: "button", class: "button primary wide" });
+
+  readonly #message = el("figure", { class: "message", hidden: "" });
+  readonly #messageText = el("blockquote");
+  readonly #wait = el("div", { class: "wait", hidden: "" });
+  readonly #waitLabel = el("span", { class: "muted small" });
+  readonly #waitFigure = el("strong", { class: "figure tabular" });
+  readonly #waitMore = el("span", { class: "more" });
+  readonly #waitBar = el("span", { class: "bar", "aria-hidden": "true" });
+  readonly #waitHint = el("p", { class: "muted small" });
+  readonly #giveUp = el("button", { type: "button", class: "button wide" });
+  readonly #question: QuestionDialog;
+  readonly #guests: GuestList;
+  readonly #notice = el("p", { class: "notice", role: "status" });
+  #askedFor: { id: string; ms: number } | null = null;
+  #spoken = { text: "", at: 0 };
 
   // the picture
   readonly #hall = el("section", { class: "hall", hidden: "" });
@@ -95,6 +123,10 @@ export class Page {
     setText(this.#again, t("out.again"));
     setText(this.#leave, t("programme.leave"));
     this.#when.append(this.#countdown, this.#moment);
+    this.#message.append(el("figcaption", { class: "muted small" }, t("out.message")), this.#messageText);
+    this.#wait.append(this.#waitLabel, this.#waitFigure, this.#waitMore, this.#waitBar, this.#waitHint);
+    this.#question = new QuestionDialog(words, scope, (approve) => events.answer(approve));
+    this.#guests = new GuestList(words, scope, (name) => events.bring(name));
 
     this.#house.append(
       art(),
@@ -104,8 +136,11 @@ export class Page {
         this.#title,
         el("div", { class: "stack" }, this.#heading, this.#lead),
         this.#when,
+        this.#message,
+        this.#wait,
         this.#form,
         this.#again,
+        this.#giveUp,
       ),
     );
     this.#hall.append(
@@ -119,11 +154,13 @@ export class Page {
           this.#playing,
           el("div", { class: "cluster" }, this.#status, this.#guest),
         ),
+        this.#guests.element,
       ),
     );
     this.#main.append(this.#house, this.#hall);
     const brand = el("span", { class: "brand" }, brandMark(), "Stagedoor");
     document.body.append(el("header", { class: "top" }, brand, this.#leave), this.#main, this.#announcer);
+    document.body.append(this.#notice, this.#question.element);
 
     groupWhileTyping(this.#input, scope, () => events.edit());
     scope.listen(this.#form, "submit", (event) => {
@@ -135,6 +172,10 @@ export class Page {
     scope.listen(this.#leave, "click", () => events.leave());
     scope.listen(this.#again, "click", () => {
       events.again();
+      this.#input.focus();
+    });
+    scope.listen(this.#giveUp, "click", () => {
+      events.giveUp();
       this.#input.focus();
     });
   }
@@ -160,7 +201,8 @@ export class Page {
     show(this.#leave, state.phase.name === "in");
     setText(this.#title, title);
     setText(this.#playing, title);
-    const heading = t(`scene.${now}`);
+    const moved = state.phase.name === "out" && state.phase.reason === "taken_over";
+    const heading = moved ? t("out.moved") : t(`scene.${now}`);
     const page = t("page.title", { scene: heading, event: title });
     if (document.title !== page) document.title = page;
 
@@ -168,8 +210,17 @@ export class Page {
     if (hall) this.#drawHall(state, now, heading, lead);
     else this.#drawHouse(state, now, heading, lead);
 
+    this.#question.draw(state);
+    this.#guests.draw(state);
+    const over = state.answered?.state;
+    setText(
+      this.#notice,
+      over === undefined || over === "pending" || over === "approved" ? "" : t(`question.${over}`),
+    );
+
     if (now !== this.#scene) {
       this.#scene = now;
+      this.#spoken = { text: "", at: state.now };
       setText(this.#announcer, now === "code" ? "" : `${heading}. ${lead}`);
       this.#moveFocus(hall, now);
     }
@@ -180,11 +231,64 @@ export class Page {
     const form = phase.name === "door" ? phase.entry : null;
     setText(this.#heading, now === "code" ? this.words.t("door.heading") : heading);
     setText(this.#lead, lead);
-    show(this.#form, form !== null);
-    show(this.#again, now === "out");
+    const waits = now === "queue" || now === "asking";
+    show(this.#form, form !== null && !waits);
+    show(this.#again, now === "out" || now === "elsewhere");
+    setText(this.#again, this.words.t(now === "elsewhere" ? "elsewhere.again" : "out.again"));
+    const message = phase.name === "out" ? phase.message : null;
+    show(this.#message, message !== null);
+    setText(this.#messageText, message ?? "");
+    this.#drawWait(form, state.now);
     this.#drawWhen(state, now);
-    if (form !== null) this.#drawForm(form, state.now);
+    if (form !== null && !waits) this.#drawForm(form, state.now);
     this.#main.toggleAttribute("data-busy", form?.step === "checking" || form?.step === "proving");
+  }
+
+  /** A place in line, or the time that the other screen has to answer. */
+  #drawWait(form: Entry | null, now: number): void {
+    const t = this.words.t;
+    const waits = form?.step === "queue" || form?.step === "asking";
+    show(this.#wait, waits);
+    show(this.#giveUp, waits);
+    if (form?.step === "queue") {
+      const { position, etaMs } = form.place;
+      const ahead = position - 1;
+      setText(this.#waitLabel, t("queue.position"));
+      setText(this.#waitFigure, format.number(this.words.locale, position));
+      const front = ahead === 0 ? t("queue.next") : t("queue.ahead", { n: ahead });
+      const more = `${front} · ${this.#eta(etaMs)}`;
+      setText(this.#waitMore, more);
+      setText(this.#waitHint, t("queue.keep"));
+      setText(this.#giveUp, t("queue.leave"));
+      show(this.#waitBar, false);
+      // Not read out with every step of a long line.
+      if (more !== this.#spoken.text && now - this.#spoken.at >= SPOKEN_MS) {
+        this.#spoken = { text: more, at: now };
+        setText(this.#announcer, more);
+      }
+    }
+    if (form?.step === "asking") {
+      const { id, expiresAt } = form.asking;
+      const left = Math.max(0, expiresAt - now);
+      if (this.#askedFor?.id !== id) this.#askedFor = { id, ms: Math.max(1, left) };
+      setText(this.#waitLabel, t("asking.left"));
+      setText(this.#waitFigure, format.clock(left));
+      setText(this.#waitMore, "");
+      setText(this.#waitHint, "");
+      setText(this.#giveUp, t("asking.cancel"));
+      show(this.#waitBar, true);
+      this.#waitBar.style.setProperty("--share", String(Math.min(1, left / this.#askedFor.ms)));
+    }
+    show(this.#waitMore, this.#waitMore.textContent !== "");
+    show(this.#waitHint, this.#waitHint.textContent !== "");
+  }
+
+  #eta(ms: number | null): string {
+    const t = this.words.t;
+    if (ms === null) return t("queue.unknown");
+    if (ms < 50_000) return t("queue.moment");
+    if (ms > 3_600_000) return t("queue.hours");
+    return t("queue.minutes", { n: Math.round(ms / 60_000) });
   }
 
   #drawForm(form: Entry, now: number): void {
@@ -259,6 +363,14 @@ export class Page {
         const reason = state.phase.name === "out" ? state.phase.reason : null;
         return t(reason === null ? "out.unknown" : OUT_WORDS[reason]);
       }
+      case "elsewhere":
+        return state.phase.name === "elsewhere" ? t(`elsewhere.${state.phase.why}`) : "";
+      case "asking": {
+        const form = state.phase.name === "door" ? state.phase.entry : null;
+        const device = form?.step === "asking" ? form.asking.device : "";
+        return device === "" ? t("asking.lead_unknown") : t("asking.lead", { device });
+      }
+      case "queue":
       case "missing":
       case "waiting":
       case "starting":

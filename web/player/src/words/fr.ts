@@ -15,6 +15,17 @@ export const fr: Translation<typeof en> = {
     "Ce code n’ouvre pas cet évènement. Comparez-le à votre invitation, ou demandez-en un nouveau à l’organisateur.",
   "refusal.code_in_use":
     "Ce code sert déjà sur un autre appareil. Fermez-le là-bas et réessayez dans une demi-minute, ou demandez un nouveau code à l’organisateur.",
+  "refusal.invitation_expired": "Cette invitation a expiré. Demandez-en une nouvelle à l’organisateur.",
+  "refusal.used_up":
+    "Cette invitation a servi autant de fois que possible. Demandez-en une nouvelle à l’organisateur.",
+  "refusal.blocked": "L’organisateur ne laisse pas entrer cette invitation.",
+  "refusal.declined": "L’autre écran a refusé : cela continue là-bas.",
+  "refusal.unanswered":
+    "Personne n’a répondu sur l’autre écran. Fermez l’évènement là-bas, ou demandez à nouveau.",
+  "refusal.takeover_pending":
+    "Un autre appareil vient de demander à regarder avec ce code. Attendez une minute et réessayez.",
+  "refusal.too_many_takeovers":
+    "L’autre écran a été sollicité plusieurs fois. Vous pourrez redemander dans {time}.",
   "refusal.access_ended": "Ce code n’est plus valable. Demandez-en un nouveau à l’organisateur.",
   "refusal.too_many_attempts":
     "Trop d’essais, peut-être pas seulement les vôtres. Vous pourrez continuer dans {time}.",
@@ -26,6 +37,32 @@ export const fr: Translation<typeof en> = {
   "scene.missing": "Évènement introuvable",
   "missing.lead": "Il n’y a rien derrière cette porte. Vérifiez le lien de votre invitation.",
   "scene.code": "Saisissez votre code",
+  "scene.elsewhere": "Indisponible ici",
+  "elsewhere.country_refused":
+    "Cet évènement n’est pas diffusé dans le pays où vous semblez être. Si vous utilisez un VPN, coupez-le et réessayez.",
+  "elsewhere.network_refused":
+    "Cet évènement n’est diffusé que sur certains réseaux, et le vôtre n’en fait pas partie.",
+  "elsewhere.again": "Réessayer",
+
+  "scene.queue": "Vous êtes dans la file",
+  "queue.lead": "Votre code est bon. La salle est pleine pour l’instant, et vous entrerez tout seul.",
+  "queue.next": "C’est bientôt à vous",
+  "queue.position": "Votre place",
+  "queue.ahead": { one: "{n} personne devant vous", other: "{n} personnes devant vous" },
+  "queue.minutes": { one: "Environ une minute", other: "Environ {n} minutes" },
+  "queue.moment": "Moins d’une minute",
+  "queue.hours": "Plus d’une heure",
+  "queue.unknown": "Cela dépend de qui sortira",
+  "queue.keep": "Gardez cette page ouverte. La recharger ne vous fait pas perdre votre place.",
+  "queue.leave": "Quitter la file",
+
+  "scene.asking": "En attente de l’autre écran",
+  "asking.lead": "Ce code sert déjà sur {device}. Nous y demandons si vous pouvez continuer ici.",
+  "asking.lead_unknown":
+    "Ce code sert déjà sur un autre appareil. Nous y demandons si vous pouvez continuer ici.",
+  "asking.left": "Il reste pour répondre",
+  "asking.cancel": "Annuler",
+
   "scene.waiting": "Pas encore commencé",
   "waiting.lead": "Cela commence tout seul. Vous pouvez laisser cette page ouverte.",
   "waiting.starts": "Début : {moment} ({zone})",
@@ -43,14 +80,52 @@ export const fr: Translation<typeof en> = {
   "scene.busy": "Le serveur est très sollicité",
   "busy.lead": "Votre place est gardée. Nouvel essai automatique.",
   "scene.out": "Vous êtes de nouveau dehors",
+  "out.moved": "Sur l’autre écran maintenant",
   "out.revoked": "L’organisateur a mis fin à votre visite.",
   "out.ended": "Cette visite est terminée. Tant que l’évènement continue, votre code permet de revenir.",
   "out.expired": "Votre temps pour cet évènement est écoulé.",
   "out.replaced":
     "L’évènement continue là où il a été ouvert en dernier. Un code ne regarde que d’un endroit à la fois.",
+  "out.kicked": "L’organisateur vous a demandé de sortir.",
+  "out.taken_over": "L’évènement continue sur votre autre écran. Merci de lui avoir laissé la place.",
+  "out.code_changed": "Votre code a été remplacé. Le nouveau vous est envoyé.",
+  "out.blocked": "L’organisateur ne laisse plus entrer cette invitation.",
+  "out.message": "L’organisateur écrit :",
   "out.left": "Vous êtes sorti. Revenez avec votre code quand vous voulez.",
   "out.unknown": "Cette visite est terminée. Saisissez votre code pour revenir.",
   "out.again": "Saisir le code",
+
+  "question.heading": "Regarder sur un autre écran ?",
+  "question.lead": "Quelqu’un qui a votre code veut continuer sur un autre appareil. Est-ce vous ?",
+  "question.device": "Appareil",
+  "question.place": "Lieu",
+  "question.time": "Demandé à",
+  "question.unknown_place": "Lieu inconnu",
+  "question.stay": "Continuer ici",
+  "question.move": "Regarder là-bas, arrêter ici",
+  "question.left":
+    "Il reste {time}. Sans réponse, cela continue ici, sauf si l’organisateur en a décidé autrement.",
+  "question.soon": "Il reste dix secondes pour répondre.",
+  "question.telling": "Nous prévenons l’autre écran…",
+  "question.moving": "L’autre écran arrive…",
+  "question.declined": "Vous continuez ici.",
+  "question.expired": "L’autre écran n’est pas entré. Vous continuez ici.",
+  "question.cancelled": "L’autre écran ne demande plus rien.",
+
+  "guests.heading": "Amener quelqu’un",
+  "guests.left": {
+    one: "Vous pouvez amener {n} personne.",
+    other: "Vous pouvez amener {n} personnes.",
+  },
+  "guests.none": "Tous vos invités ont leur invitation.",
+  "guests.name": "Nom de votre invité",
+  "guests.make": "Créer une invitation",
+  "guests.making": "Création…",
+  "guests.failed": "Cela n’a pas marché. Veuillez réessayer.",
+  "guests.made": "Pour {name}. Envoyez-la maintenant : elle ne sera plus affichée.",
+  "guests.share": "Partager",
+  "guests.copy": "Copier le lien",
+  "guests.copied": "Copié",
 
   "status.live": "En direct",
   "status.past": "Plus tôt",

@@ -28,7 +28,7 @@ import { toast } from "../../ui/toast.tsx";
 /** Before the first frame: nothing matters more than getting the encoder connected. */
 export function ConnectEncoder({ event }: { event: Event }) {
   return (
-    <section className="card stack connect appear" aria-labelledby="connect-title">
+    <section className="card stack connect appear" id="encoder" aria-labelledby="connect-title">
       <div className="connect-head">
         <span className="beacon" aria-hidden="true" />
         <div className="stack tight">

@@ -1,10 +1,12 @@
 import type { ReactNode } from "react";
 import type { Event, StreamStatus } from "../../api/types.ts";
 import { bitrateOf, type Room } from "../../feed/reducer.ts";
+import { verdict } from "../../model/health.ts";
 import { elapsed } from "../../model/time.ts";
 import { say, t } from "../../text.ts";
 import { useNow } from "../../ui/clock.ts";
 import { Sparkline } from "../../ui/sparkline.tsx";
+import { verdictTitle } from "./health.tsx";
 
 interface FiguresProps {
   event: Event;
@@ -13,20 +15,31 @@ interface FiguresProps {
   room: Room;
 }
 
-/** The four numbers an organiser glances at. Each is either true or a dash. */
+/** The numbers an organiser glances at. Each is either true or a dash. */
 export function Figures({ event, stream, watching, room }: FiguresProps) {
   const now = useNow();
   const incoming = bitrateOf(stream);
-  const used = event.invited === 0 ? 0 : event.redeemed / event.invited;
+  const judged = verdict(stream, event.reconnect_window_ms, now);
+  const { invited, redeemed } = room.counters ?? event;
+  const used = invited === 0 ? 0 : redeemed / invited;
+  const peak = Math.max(room.counters?.peak ?? 0, watching);
   return (
     <dl className="figures" aria-label={t("room.figures")}>
       <Figure label={t("room.watching")} value={say.number(watching)} strong>
+        <Door waiting={room.counters?.waiting ?? 0} refused={room.counters?.refused ?? 0} />
         <Sparkline samples={room.audience} now={now} />
+      </Figure>
+      <Figure label={t("room.peak")} value={peak > 0 ? say.number(peak) : t("room.none")}>
+        {room.counters !== null && room.counters.inside > watching && (
+          <p className="muted small">
+            {t("room.inside", { n: room.counters.inside, count: say.number(room.counters.inside) })}
+          </p>
+        )}
       </Figure>
       <Figure
         label={t("room.redeemed")}
-        value={say.number(event.redeemed)}
-        beside={t("room.redeemed_of", { invited: say.number(event.invited) })}
+        value={say.number(redeemed)}
+        beside={t("room.redeemed_of", { invited: say.number(invited) })}
       >
         <svg className="bar-meter" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
           <rect className="bar-track" width="100" height="4" />
@@ -35,10 +48,24 @@ export function Figures({ event, stream, watching, room }: FiguresProps) {
       </Figure>
       <Clock event={event} stream={stream} now={now} />
       <Figure label={t("room.incoming")} value={incoming > 0 ? say.bitrate(incoming) : t("room.none")}>
+        {stream.state === "live" && (
+          <a className="health-word small" href="#health-title" data-tone={judged.tone}>
+            {verdictTitle(judged)}
+          </a>
+        )}
         {stream.state !== "idle" && <Sparkline samples={room.bitrate} now={now} />}
       </Figure>
     </dl>
   );
+}
+
+/** Who did not get in, or not yet; nothing while there is nobody. */
+function Door({ waiting, refused }: { waiting: number; refused: number }) {
+  const words = [
+    waiting > 0 ? t("room.waiting", { n: waiting, count: say.number(waiting) }) : null,
+    refused > 0 ? t("room.refused", { n: refused, count: say.number(refused) }) : null,
+  ].filter((each) => each !== null);
+  return words.length === 0 ? null : <p className="muted small door-words">{words.join(", ")}</p>;
 }
 
 function Clock({ event, stream, now }: { event: Event; stream: StreamStatus; now: number }) {

@@ -1,19 +1,15 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useRef, useState } from "react";
 import { Button, Menu, MenuItem, MenuTrigger, Popover } from "react-aria-components";
 import { api, value } from "../../api/client.ts";
-import { keys } from "../../api/queries.ts";
-import type { Event, NewEvent, StreamStatus } from "../../api/types.ts";
-import { draftOf } from "../../model/event-form.ts";
+import type { Event, StreamStatus } from "../../api/types.ts";
 import { say, t } from "../../text.ts";
 import { CopyButton } from "../../ui/copy.tsx";
-import { Confirm, Sheet } from "../../ui/dialog.tsx";
+import { Confirm } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Status } from "../../ui/status.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { latencyName } from "../../ui/words.ts";
-import { EventForm } from "../event-form.tsx";
 
 interface RoomHeaderProps {
   event: Event;
@@ -22,13 +18,11 @@ interface RoomHeaderProps {
 }
 
 export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
-  const [asked, setAsked] = useState<"end" | "edit" | "delete" | null>(null);
+  const [ending, setEnding] = useState(false);
   const heading = useRef<HTMLHeadingElement>(null);
-  const client = useQueryClient();
   const navigate = useNavigate();
   const path = { params: { path: { event: event.id } } };
   const onAir = stream.state === "live" || stream.state === "away";
-  const close = (open: boolean) => !open && setAsked(null);
 
   return (
     <header className="room-head">
@@ -46,7 +40,7 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
           {t("room.copy_link")}
         </CopyButton>
         {onAir && (
-          <Button className="button danger" onPress={() => setAsked("end")}>
+          <Button className="button danger" onPress={() => setEnding(true)}>
             <Icon name="stop" />
             {t("room.end")}
           </Button>
@@ -57,14 +51,14 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
           </Button>
           <Popover className="popover" placement="bottom end">
             <Menu className="menu">
-              <MenuItem className="menu-item" onAction={() => setAsked("edit")}>
+              <MenuItem
+                className="menu-item"
+                onAction={() => void navigate({ to: "/events/$event/settings", params: { event: event.id } })}
+              >
                 {t("room.edit")}
               </MenuItem>
               <MenuItem className="menu-item" href={event.viewer_url} target="_blank" rel="noreferrer">
                 {t("room.open_viewer")}
-              </MenuItem>
-              <MenuItem className="menu-item danger" onAction={() => setAsked("delete")}>
-                {t("room.delete")}
               </MenuItem>
             </Menu>
           </Popover>
@@ -77,59 +71,12 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
           watching > 0 ? t("room.end_text", { n: watching, count: say.number(watching) }) : t("room.end_none")
         }
         confirm={t("room.end_confirm")}
-        open={asked === "end"}
-        onOpenChange={close}
+        open={ending}
+        onOpenChange={setEnding}
         act={() => value(api.POST("/api/v1/events/{event}/broadcast/end", path))}
         after={() => toast(t("room.ended_toast"))}
         landing={heading}
       />
-      <Confirm
-        title={t("room.delete_title", { title: event.title })}
-        text={t("room.delete_text")}
-        confirm={t("room.delete_confirm")}
-        open={asked === "delete"}
-        onOpenChange={close}
-        act={() => value(api.DELETE("/api/v1/events/{event}", path))}
-        after={() => {
-          toast(t("room.deleted_toast"));
-          void navigate({ to: "/" }).then(() => {
-            client.removeQueries({ queryKey: keys.event(event.id) });
-            return client.invalidateQueries({ queryKey: keys.events });
-          });
-        }}
-      />
-      <Sheet title={t("edit.title")} open={asked === "edit"} onOpenChange={close}>
-        <EditEvent event={event} done={() => setAsked(null)} />
-      </Sheet>
     </header>
-  );
-}
-
-function EditEvent({ event, done }: { event: Event; done(): void }) {
-  const client = useQueryClient();
-  const save = useMutation({
-    mutationFn: (body: NewEvent & { starts_at: string | null }) =>
-      value(api.PATCH("/api/v1/events/{event}", { params: { path: { event: event.id } }, body })),
-    onSuccess: (changed) => {
-      client.setQueryData(keys.event(event.id), changed);
-      void client.invalidateQueries({ queryKey: keys.events });
-      toast(t("edit.saved"));
-      done();
-    },
-  });
-  return (
-    <EventForm
-      initial={draftOf(event)}
-      submit={t("form.save")}
-      submitting={t("form.saving")}
-      pending={save.isPending}
-      error={save.error}
-      onSubmit={(body) => save.mutate(body)}
-      cancel={
-        <Button className="button" onPress={done}>
-          {t("action.cancel")}
-        </Button>
-      }
-    />
   );
 }

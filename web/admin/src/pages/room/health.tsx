@@ -10,7 +10,9 @@ export function Health({ stream, reconnectWindowMs }: { stream: StreamStatus; re
   const judged = verdict(stream, reconnectWindowMs, now);
   return (
     <section className="card stack health appear" aria-labelledby="health-title">
-      <h2 id="health-title">{t("health.title")}</h2>
+      <h2 id="health-title" tabIndex={-1}>
+        {t("health.title")}
+      </h2>
       <div className="verdict" data-tone={judged.tone}>
         <Icon name={VERDICT_ICON[judged.tone]} />
         <div>
@@ -38,7 +40,8 @@ const VERDICT_ICON: Record<Verdict["tone"], IconName> = {
   quiet: "info",
 };
 
-function verdictTitle(judged: Verdict): string {
+/** The state of the stream in a few words. */
+export function verdictTitle(judged: Verdict): string {
   switch (judged.kind) {
     case "hints":
     case "improve":

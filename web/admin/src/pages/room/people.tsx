@@ -1,18 +1,20 @@
 import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { type FormEvent, memo, useEffect, useMemo, useRef, useState } from "react";
 import { Button, FieldError, Form, Input, Label, SearchField, TextField } from "react-aria-components";
 import { api, value } from "../../api/client.ts";
 import { invitationsQuery, peopleChanged } from "../../api/queries.ts";
-import type { Code, Event, InvitationMade } from "../../api/types.ts";
+import type { Event, InvitationMade } from "../../api/types.ts";
 import type { Room } from "../../feed/reducer.ts";
-import { codeGroups } from "../../model/code.ts";
+import type { Viewers } from "../../feed/viewers.ts";
 import { type Invitee, invitees } from "../../model/people.ts";
 import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
-import { CopyButton } from "../../ui/copy.tsx";
+import { CodeCard } from "../../ui/code-card.tsx";
 import { Confirm, Sheet } from "../../ui/dialog.tsx";
 import { failureText } from "../../ui/failure.ts";
 import { Icon } from "../../ui/icon.tsx";
+import { useMay } from "../../ui/rights.ts";
 import { Empty, Failed, Loading } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 
@@ -23,7 +25,7 @@ const SEARCH_PAUSE_MS = 250;
 const SEARCH_FROM = 6;
 
 /** Everyone who may come in: add a name, hand out a code, take it back. */
-export function People({ event, room }: { event: Event; room: Room }) {
+export function People({ event, room, viewers }: { event: Event; room: Room; viewers: Viewers }) {
   const [made, setMade] = useState<InvitationMade | null>(null);
   const [typed, setTyped] = useState("");
   const search = useSettled(typed.trim(), SEARCH_PAUSE_MS);
@@ -33,10 +35,12 @@ export function People({ event, room }: { event: Event; room: Room }) {
   const client = useQueryClient();
   const heading = useRef<HTMLHeadingElement>(null);
   const now = useMinute();
+  const organise = useMay("organise");
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: who came or went makes the one map another
   const rows = useMemo(
-    () => invitees(list.data?.pages.flatMap((page) => page.data) ?? [], room.viewers),
-    [list.data, room.viewers],
+    () => invitees(list.data?.pages.flatMap((page) => page.data) ?? [], viewers.rows),
+    [list.data, viewers, room.turnover, room.complete],
   );
   const searching = typed !== "" || search !== "";
 
@@ -56,7 +60,18 @@ export function People({ event, room }: { event: Event; room: Room }) {
         <h2 id="people-title" ref={heading} tabIndex={-1}>
           {t("people.title")}
         </h2>
-        {event.invited > 0 && <span className="muted small tabular">{say.number(event.invited)}</span>}
+        <span className="cluster">
+          {event.invited > 0 && <span className="muted small tabular">{say.number(event.invited)}</span>}
+          {organise && (
+            <Link
+              to="/events/$event/invitations/import"
+              params={{ event: event.id }}
+              className="button small"
+            >
+              {t("inv.import")}
+            </Link>
+          )}
+        </span>
       </div>
       <AddInvitee event={event} onMade={setMade} />
       {made && (
@@ -193,38 +208,6 @@ function AddInvitee({ event, onMade }: { event: Event; onMade(made: InvitationMa
         </p>
       )}
     </Form>
-  );
-}
-
-/** The code, large enough to be read out over the phone. */
-function CodeCard({ name, code, announce = false }: { name: string; code: Code; announce?: boolean }) {
-  const groups = codeGroups(code.code);
-  return (
-    <div className="ticket">
-      <div role={announce ? "status" : undefined}>
-        {announce && <p className="label">{t("people.code_for", { name })}</p>}
-        <p className="ticket-code">
-          <span className="visually-hidden">
-            {t("people.code_spelled", { code: groups.map((group) => [...group].join(" ")).join(", ") })}
-          </span>
-          {groups.map((group, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: groups may repeat and never move
-            <span key={index} aria-hidden="true">
-              {group}
-            </span>
-          ))}
-        </p>
-      </div>
-      <div className="cluster">
-        <CopyButton className="button" text={code.code} said={t("people.code_copied", { name })}>
-          {t("people.copy_code")}
-        </CopyButton>
-        <CopyButton text={code.link} icon="link" said={t("people.link_copied", { name })}>
-          {t("people.copy_link")}
-        </CopyButton>
-      </div>
-      <p className="hint">{t("people.code_hint", { name })}</p>
-    </div>
   );
 }
 

@@ -1,35 +1,69 @@
-import { memo, useMemo, useRef, useState } from "react";
-import { Button, Input, SearchField } from "react-aria-components";
-import { api, value } from "../../api/client.ts";
-import type { Event, Latency, StreamStatus, Viewer } from "../../api/types.ts";
+import { useQuery } from "@tanstack/react-query";
+import { memo, type ReactNode, useCallback, useMemo, useRef, useState } from "react";
+import { Button, Input, Menu, MenuItem, Popover, SearchField } from "react-aria-components";
+import { incidentsQuery } from "../../api/queries.ts";
+import { linkOf } from "../../api/steer.ts";
+import type { Event, StreamStatus, Viewer } from "../../api/types.ts";
 import type { Room } from "../../feed/reducer.ts";
-import { latencyGrade, stallGrade, viewerRows } from "../../model/people.ts";
+import { useView, useViewer } from "../../feed/rooms.ts";
+import { type Filter, type Order, plainQuery, type Query, type Viewers } from "../../feed/viewers.ts";
+import { type Severity, suspects } from "../../model/incidents.ts";
+import { latencyGrade, stallGrade } from "../../model/people.ts";
+import { isChosen, nothing } from "../../model/selection.ts";
 import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
-import { Confirm } from "../../ui/dialog.tsx";
+import { copyText } from "../../ui/copy.tsx";
+import { failureText } from "../../ui/failure.ts";
 import { Icon } from "../../ui/icon.tsx";
+import { useMay } from "../../ui/rights.ts";
 import { Empty, Loading } from "../../ui/states.tsx";
+import { type Column, SelectionBar, type Sort, Table } from "../../ui/table.tsx";
 import { toast } from "../../ui/toast.tsx";
+import { Farewell, type Leaving } from "./farewell.tsx";
 
-/** Rows drawn until more are asked for: a full house must not make the page slow. */
-const ROWS_STEP = 50;
-const SEARCH_FROM = 8;
+/** A handful of people needs no search and no filter. */
+const TOOLS_FROM = 8;
+const FILTERS: readonly Filter[] = ["all", "watching", "away", "troubled"];
+/** Numbers begin with the largest, words with A. */
+const DESCENDS: readonly string[] = ["quality", "latency", "stalls"];
 
-interface ViewersProps {
+interface ViewersPanelProps {
   event: Event;
   room: Room;
+  viewers: Viewers;
   state: StreamStatus["state"];
 }
 
 /** Who is here, as the feed tells it. */
-export function Viewers({ event, room, state }: ViewersProps) {
-  const [search, setSearch] = useState("");
-  const [limit, setLimit] = useState(ROWS_STEP);
-  const [kicking, setKicking] = useState<Viewer | null>(null);
+export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps) {
+  const [query, setQuery] = useState<Query>(viewers.query);
+  const [leaving, setLeaving] = useState<Leaving | null>(null);
+  const [selected, setSelected] = useState(nothing);
+  const [menu, setMenu] = useState<RowMenuPlace | null>(null);
   const heading = useRef<HTMLHeadingElement>(null);
-  const minute = useMinute();
-  const rows = useMemo(() => viewerRows(room.viewers, search), [room.viewers, search]);
-  const total = room.viewers.size;
+  const view = useView(viewers);
+  const mayModerate = useMay("moderate");
+  const mayReveal = useMay("organise");
+  const total = room.counters?.inside ?? 0;
+  const asks = query.search !== "" || query.filter !== "all";
+
+  const ask = (next: Partial<Query>) => {
+    const now = { ...query, ...next };
+    setQuery(now);
+    viewers.ask(now);
+  };
+  const sort = ({ column }: Sort) => {
+    const order = column as Order;
+    const again = order === query.order;
+    ask({ order, descending: again ? !query.descending : DESCENDS.includes(order) });
+  };
+  const incidents = useQuery(incidentsQuery(event.id));
+  const suspected = useMemo(() => suspects(incidents.data?.data ?? []), [incidents.data]);
+  const columns = useColumns(viewers, event, suspected, mayModerate || mayReveal ? setMenu : null);
+  // Only who is on the list is acted upon: someone who left, or whom the filter hides, was not meant.
+  const chosen = useMemo(() => view.filter((session) => isChosen(selected, session)), [view, selected]);
+  const kick = (sessions: readonly string[]) =>
+    setLeaving({ sessions, name: viewers.get(sessions[0] ?? "")?.name ?? "" });
 
   return (
     <section className="card stack viewers" aria-labelledby="viewers-title">
@@ -38,157 +72,338 @@ export function Viewers({ event, room, state }: ViewersProps) {
           {t("viewers.title")}
         </h2>
         {total > 0 && (
-          <span className="muted small tabular">
-            {t("viewers.summary", { watching: say.number(room.watching), total: say.number(total) })}
-          </span>
+          <div className="cluster">
+            <span className="muted small tabular">
+              {t("viewers.summary", { watching: say.number(room.watching), total: say.number(total) })}
+            </span>
+          </div>
         )}
       </div>
-      {(total >= SEARCH_FROM || search !== "") && (
-        <SearchField className="search" value={search} onChange={setSearch} aria-label={t("viewers.search")}>
-          <Icon name="search" />
-          <Input className="input" placeholder={t("viewers.search")} />
-          <Button className="button quiet icon search-clear" aria-label={t("people.clear")}>
-            <Icon name="close" />
-          </Button>
-        </SearchField>
-      )}
-      {room.stream === null && <Loading />}
-      {room.stream !== null && total === 0 && (
-        <Empty icon="people" title={t("viewers.empty")}>
-          {state === "idle" ? t("viewers.empty_idle") : t("viewers.empty_text")}
-        </Empty>
-      )}
-      {total > 0 && rows.length === 0 && (
-        <div role="status">
-          <Empty icon="search" title={t("viewers.no_match", { search })} />
+
+      {(total >= TOOLS_FROM || asks) && (
+        <div className="viewers-tools">
+          <SearchField
+            className="search"
+            value={query.search}
+            onChange={(search) => ask({ search })}
+            aria-label={t("viewers.search")}
+          >
+            <Icon name="search" />
+            <Input className="input" placeholder={t("viewers.search")} />
+            <Button className="button quiet icon search-clear" aria-label={t("people.clear")}>
+              <Icon name="close" />
+            </Button>
+          </SearchField>
+          <fieldset className="segments compact">
+            <legend className="visually-hidden">{t("viewers.filter")}</legend>
+            {FILTERS.map((filter) => (
+              <label key={filter} className="segment">
+                <input
+                  type="radio"
+                  name="viewers-filter"
+                  className="visually-hidden"
+                  checked={query.filter === filter}
+                  onChange={() => ask({ filter })}
+                />
+                {t(`viewers.filter_${filter}`)}
+              </label>
+            ))}
+          </fieldset>
+          {asks && (
+            <span className="muted small tabular" role="status">
+              {t("viewers.shown", { count: say.number(view.length) })}
+            </span>
+          )}
         </div>
       )}
-      {rows.length > 0 && (
-        <table className="audience">
-          <thead>
-            <tr>
-              <th scope="col">{t("viewers.name")}</th>
-              <th scope="col" className="col-quality">
-                {t("viewers.quality")}
-              </th>
-              <th scope="col" className="col-latency">
-                {t("viewers.latency")}
-              </th>
-              <th scope="col" className="col-stalls">
-                {t("viewers.stalls")}
-              </th>
-              <th scope="col">
-                <span className="visually-hidden">{t("viewers.actions")}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.slice(0, limit).map((viewer) => (
-              <ViewerRow
-                key={viewer.session}
-                viewer={viewer}
-                latency={event.latency}
-                minute={minute}
-                kick={setKicking}
-              />
-            ))}
-          </tbody>
-        </table>
+
+      {room.stream === null || (!room.complete && view.length === 0) ? (
+        <Loading lines={5} />
+      ) : (
+        <Table
+          label={t("viewers.title")}
+          columns={columns}
+          rows={view}
+          keyOf={sameKey}
+          nameOf={(session) => viewers.get(session)?.name ?? ""}
+          sort={{ column: query.order, direction: query.descending ? "descending" : "ascending" }}
+          onSort={sort}
+          {...(mayModerate ? { selection: selected, onSelect: setSelected } : {})}
+          onHold={(held) => viewers.hold(held)}
+          rowHeight={ROW_HEIGHT}
+          empty={
+            <div role="status">
+              {asks ? (
+                <Empty icon="search" title={t("viewers.no_one")}>
+                  <p>{t("viewers.no_one_text")}</p>
+                  <Button className="button" onPress={() => ask(plainQuery)}>
+                    {t("viewers.filter_all")}
+                  </Button>
+                </Empty>
+              ) : (
+                <Empty icon="people" title={t("viewers.empty")}>
+                  {state === "idle" ? t("viewers.empty_idle") : t("viewers.empty_text")}
+                </Empty>
+              )}
+            </div>
+          }
+        />
       )}
-      {rows.length > limit && (
-        <Button className="button" onPress={() => setLimit(limit + ROWS_STEP)}>
-          {t("action.more")}
-        </Button>
+
+      {mayModerate && (
+        <SelectionBar count={chosen.length} clear={() => setSelected(nothing)}>
+          <Button className="button danger small" onPress={() => kick(chosen)}>
+            <Icon name="leave" />
+            {t("viewers.kick")}
+          </Button>
+        </SelectionBar>
       )}
-      <Confirm
-        title={t("viewers.kick_title", { name: kicking?.name ?? "" })}
-        text={t("viewers.kick_text", { name: kicking?.name ?? "" })}
-        confirm={t("viewers.kick")}
-        open={kicking !== null}
-        onOpenChange={(open) => !open && setKicking(null)}
-        act={async () =>
-          kicking &&
-          value(
-            api.DELETE("/api/v1/events/{event}/viewers/{session}", {
-              params: { path: { event: event.id, session: kicking.session } },
-            }),
-          )
-        }
-        after={() => toast(t("viewers.kicked", { name: kicking?.name ?? "" }))}
+      <RowMenu
+        place={menu}
+        close={() => setMenu(null)}
+        event={event.id}
+        viewer={menu === null ? undefined : viewers.get(menu.session)}
+        kick={mayModerate ? (session) => kick([session]) : null}
+        mayReveal={mayReveal}
+      />
+      <Farewell
+        event={event.id}
+        leaving={leaving}
+        close={() => setLeaving(null)}
+        after={() => setSelected(nothing)}
         landing={heading}
       />
     </section>
   );
 }
 
-interface ViewerRowProps {
-  viewer: Viewer;
-  latency: Latency;
-  minute: number;
-  kick(viewer: Viewer): void;
+const ROW_HEIGHT = [56, 76] as const;
+const sameKey = (session: string) => session;
+
+function useColumns(
+  viewers: Viewers,
+  event: Event,
+  suspected: ReadonlyMap<string, Severity>,
+  more: ((place: RowMenuPlace) => void) | null,
+): readonly Column<string>[] {
+  const { latency } = event;
+  const cell = useCallback(
+    (draw: (viewer: Viewer, minute: number) => ReactNode, gone?: string) => (session: string) => (
+      <Live viewers={viewers} session={session} draw={draw} gone={gone} />
+    ),
+    [viewers],
+  );
+  return useMemo(() => {
+    const columns: Column<string>[] = [
+      {
+        id: "name",
+        header: t("viewers.name"),
+        width: "minmax(11rem, 2.2fr)",
+        sortable: true,
+        names: true,
+        cell: cell(
+          (viewer, minute) => (
+            <Who viewer={viewer} minute={minute} suspect={suspected.get(viewer.invitation)} />
+          ),
+          t("viewers.gone"),
+        ),
+      },
+      {
+        id: "joined",
+        header: t("viewers.joined"),
+        width: "minmax(5.5rem, 0.7fr)",
+        wide: true,
+        sortable: true,
+        cell: cell((viewer, minute) => (
+          <span className="tabular">{say.moment(viewer.joined_at, minute)}</span>
+        )),
+      },
+      {
+        id: "quality",
+        header: t("viewers.quality"),
+        width: "5rem",
+        align: "end",
+        wide: true,
+        sortable: true,
+        cell: cell(({ watching, height }) => (
+          <span className="tabular">
+            {watching && height ? t("viewers.height", { height }) : t("room.none")}
+          </span>
+        )),
+      },
+      {
+        id: "latency",
+        header: t("viewers.latency"),
+        width: "6.75rem",
+        align: "end",
+        wide: true,
+        sortable: true,
+        cell: cell(({ watching, latency_ms: behind }) =>
+          watching && behind !== null && behind !== undefined ? (
+            <span className="tabular" data-grade={latencyGrade(behind, latency)}>
+              {say.seconds(behind)}
+            </span>
+          ) : (
+            t("room.none")
+          ),
+        ),
+      },
+      {
+        id: "stalls",
+        header: t("viewers.stalls"),
+        width: "4.75rem",
+        align: "end",
+        wide: true,
+        sortable: true,
+        cell: cell(({ stalls }) =>
+          stalls === null || stalls === undefined ? (
+            t("room.none")
+          ) : (
+            <span className="tabular" data-grade={stallGrade(stalls)}>
+              {say.number(stalls)}
+            </span>
+          ),
+        ),
+      },
+    ];
+    if (more !== null) {
+      columns.push({
+        id: "actions",
+        header: t("viewers.actions"),
+        width: "3.5rem",
+        quiet: true,
+        cell: cell(({ session, name }) => (
+          <button
+            type="button"
+            className="button quiet icon row-button"
+            tabIndex={-1}
+            aria-label={t("viewers.more", { name })}
+            aria-haspopup="menu"
+            onClick={(pressed) => more({ session, button: pressed.currentTarget })}
+          >
+            <Icon name="more" />
+          </button>
+        )),
+      });
+    }
+    return columns;
+  }, [cell, latency, more, suspected]);
 }
 
-const ViewerRow = memo(function ViewerRow({ viewer, latency, minute, kick }: ViewerRowProps) {
-  const { name, device, joined_at, last_seen_at, watching, height, latency_ms, stalls } = viewer;
-  const quality = watching && height ? t("viewers.height", { height }) : null;
-  const behind = watching && latency_ms !== null && latency_ms !== undefined ? latency_ms : null;
+interface RowMenuPlace {
+  readonly session: string;
+  readonly button: HTMLElement;
+}
+
+interface RowMenuProps {
+  place: RowMenuPlace | null;
+  close(): void;
+  event: string;
+  viewer: Viewer | undefined;
+  kick: ((session: string) => void) | null;
+  mayReveal: boolean;
+}
+
+/** One menu for all rows, beside the button that was pressed. */
+function RowMenu({ place, close, event, viewer, kick, mayReveal }: RowMenuProps) {
+  const trigger = useMemo(() => ({ current: place?.button ?? null }), [place]);
+  const copyLink = async ({ invitation, name }: Viewer) => {
+    try {
+      const copied = await copyText(await linkOf(event, invitation));
+      toast(copied ? t("viewers.link_copied", { name }) : t("action.copy_failed"));
+    } catch (error) {
+      toast(failureText(error));
+    }
+  };
   return (
-    <tr data-watching={watching}>
-      <th scope="row">
-        <span className="viewer">
-          <span className="pulse" data-on={watching} aria-hidden="true" />
-          <span className="viewer-words">
-            <span className="row-title">{name}</span>
-            <span className="visually-hidden">
-              {watching
-                ? t("viewers.is_watching")
-                : t("viewers.is_away", { when: say.relative(last_seen_at, minute) })}
-            </span>
-            <span className="viewer-sub">
-              {device}
-              {" · "}
-              {watching
-                ? t("viewers.since", { when: say.moment(joined_at, minute) })
-                : t("viewers.seen", { when: say.moment(last_seen_at, minute) })}
-            </span>
-            <span className="viewer-sub narrow-only tabular">
-              {[
-                quality,
-                behind === null ? null : t("viewers.behind", { time: say.seconds(behind) }),
-                stalls ? t("viewers.stalls_n", { n: stalls }) : null,
-              ]
-                .filter((words) => words !== null)
-                .join(" · ")}
-            </span>
-          </span>
-        </span>
-      </th>
-      <td className="col-quality tabular">{quality ?? t("room.none")}</td>
-      <td className="col-latency tabular">
-        {behind === null ? (
-          t("room.none")
-        ) : (
-          <span data-grade={latencyGrade(behind, latency)}>{say.seconds(behind)}</span>
+    <Popover
+      className="popover"
+      placement="bottom end"
+      triggerRef={trigger}
+      isOpen={place !== null && viewer !== undefined}
+      onOpenChange={(open) => !open && close()}
+    >
+      <Menu
+        className="menu"
+        aria-label={t("viewers.more", { name: viewer?.name ?? "" })}
+        autoFocus="first"
+        onClose={close}
+      >
+        {mayReveal && (
+          <MenuItem className="menu-item" onAction={() => viewer && void copyLink(viewer)}>
+            <Icon name="link" />
+            {t("viewers.link")}
+          </MenuItem>
         )}
-      </td>
-      <td className="col-stalls tabular">
-        {stalls === null || stalls === undefined ? (
-          t("room.none")
-        ) : (
-          <span data-grade={stallGrade(stalls)}>{say.number(stalls)}</span>
+        {kick !== null && (
+          <MenuItem className="menu-item danger" onAction={() => viewer && kick(viewer.session)}>
+            <Icon name="leave" />
+            {t("viewers.kick")}…
+          </MenuItem>
         )}
-      </td>
-      <td className="col-act">
-        <button
-          type="button"
-          className="button quiet small"
-          aria-label={t("viewers.kick_of", { name })}
-          onClick={() => kick(viewer)}
-        >
-          <Icon name="leave" />
-          <span className="wide-only">{t("viewers.kick")}</span>
-        </button>
-      </td>
-    </tr>
+      </Menu>
+    </Popover>
   );
+}
+
+interface LiveProps {
+  viewers: Viewers;
+  session: string;
+  draw(viewer: Viewer, minute: number): ReactNode;
+  /** Said for the moment in which the row is still there and its viewer is not. */
+  gone: string | undefined;
+}
+
+/** A cell that is drawn again when its row changes, and for nothing else. */
+const Live = memo(function Live({ viewers, session, draw, gone }: LiveProps) {
+  const viewer = useViewer(viewers, session);
+  const minute = useMinute();
+  if (viewer === undefined) return gone === undefined ? null : <span className="muted">{gone}</span>;
+  return draw(viewer, minute);
 });
+
+interface WhoProps {
+  viewer: Viewer;
+  minute: number;
+  suspect: Severity | undefined;
+}
+
+function Who({ viewer, minute, suspect }: WhoProps) {
+  const { name, device, last_seen_at, watching, height, latency_ms, stalls, visible } = viewer;
+  const away = t("viewers.is_away", { when: say.relative(last_seen_at, minute) });
+  return (
+    <span className="viewer" data-watching={watching}>
+      <span className="pulse" data-on={watching} aria-hidden="true" />
+      <span className="viewer-words">
+        <span className="row-title">
+          {name}
+          {suspect && (
+            <span className="suspect" data-severity={suspect} title={t(`viewers.suspect_${suspect}`)}>
+              <Icon name={suspect === "info" ? "info" : "warning"} />
+              <span className="visually-hidden">, {t(`viewers.suspect_${suspect}`)}</span>
+            </span>
+          )}
+        </span>
+        <span className="visually-hidden">{watching ? t("viewers.is_watching") : away}</span>
+        <span className="viewer-sub">
+          {[
+            device,
+            watching ? null : t("viewers.seen", { when: say.moment(last_seen_at, minute) }),
+            watching && visible === false ? t("viewers.hidden") : null,
+          ]
+            .filter((words) => words !== null)
+            .join(" · ")}
+        </span>
+        <span className="viewer-sub narrow-only tabular">
+          {[
+            watching && height ? t("viewers.height", { height }) : null,
+            watching && latency_ms ? t("viewers.behind", { time: say.seconds(latency_ms) }) : null,
+            stalls ? t("viewers.stalls_n", { n: stalls }) : null,
+          ]
+            .filter((words) => words !== null)
+            .join(" · ")}
+        </span>
+      </span>
+    </span>
+  );
+}
