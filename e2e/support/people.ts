@@ -6,7 +6,10 @@ import { type BrowserContext, expect, type Locator, type Page } from "@playwrigh
 export type Scene =
   | "opening"
   | "missing"
+  | "elsewhere"
   | "code"
+  | "queue"
+  | "asking"
   | "waiting"
   | "starting"
   | "live"

@@ -49,13 +49,15 @@ export class Stagedoor {
     /** What the last start printed: the password and the API token are new each time. */
     public demo: Demo,
     readonly folder: string,
+    /** Environment variables it is started with. */
+    private readonly settings: Record<string, string>,
   ) {}
 
   /** Starts on free ports with an empty data folder, and waits until it says that it is ready. */
-  static async start(): Promise<Stagedoor> {
+  static async start(settings: Record<string, string> = {}): Promise<Stagedoor> {
     const folder = mkdtempSync(join(tmpdir(), "stagedoor-e2e-"));
-    const { child, demo } = await launch(folder, "127.0.0.1:0", "127.0.0.1:0");
-    return new Stagedoor(child, demo, folder);
+    const { child, demo } = await launch(folder, "127.0.0.1:0", "127.0.0.1:0", settings);
+    return new Stagedoor(child, demo, folder, settings);
   }
 
   /** Starts again where the same people will look: same data folder, same ports. */
@@ -64,6 +66,7 @@ export class Stagedoor {
       this.folder,
       new URL(this.demo.viewer_url).host,
       rtmpHost(this.demo.rtmp_url),
+      this.settings,
     );
     this.child = child;
     this.demo = demo;
@@ -111,7 +114,11 @@ export class Stagedoor {
 
   createEvent(
     title: string,
-    options: { latency?: "ultra" | "low" | "standard"; reconnect_window_ms?: number } = {},
+    options: {
+      latency?: "ultra" | "low" | "standard";
+      reconnect_window_ms?: number;
+      policy?: Record<string, unknown>;
+    } = {},
   ) {
     return this.api<Event>("POST", "/events", { title, ...options });
   }
@@ -145,7 +152,12 @@ function rtmpHost(url: string): string {
   return new URL(url.replace(/^rtmp:/, "http:")).host;
 }
 
-async function launch(folder: string, http: string, rtmp: string): Promise<{ child: Child; demo: Demo }> {
+async function launch(
+  folder: string,
+  http: string,
+  rtmp: string,
+  settings: Record<string, string>,
+): Promise<{ child: Child; demo: Demo }> {
   mkdirSync(RESULTS, { recursive: true });
   let ready: (demo: Demo) => void = () => {};
   const line = new Promise<Demo>((resolve) => {
@@ -154,6 +166,7 @@ async function launch(folder: string, http: string, rtmp: string): Promise<{ chi
   const args = ["demo", "--json", "--no-sample", "--http", http, "--rtmp", rtmp, "--data-dir", folder];
   const child = new Child("stagedoor", BINARY, args, {
     log: join(RESULTS, "stagedoor.log"),
+    env: { ...process.env, ...settings },
     onLine: (text) => {
       if (text.startsWith("{") && text.includes('"viewer_url"')) ready(JSON.parse(text) as Demo);
     },
