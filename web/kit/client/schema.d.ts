@@ -3651,6 +3651,32 @@ export interface components {
             /** @description Where to: a number in E.164 (`+33612345678`) or an e-mail address. */
             to: string;
         };
+        /** @description What somebody would read. */
+        TextPreview: {
+            /**
+             * Format: int32
+             * @description What the limits of a part (160 or 70, 153 or 67 in longer messages) count.
+             */
+            characters: number;
+            /**
+             * Format: int64
+             * @description What it would cost, in thousandths, at the default price.
+             */
+            cost_milli: number;
+            /** @description `gsm7` or `ucs2`; absent for letters. */
+            encoding?: string | null;
+            /**
+             * Format: int32
+             * @description Parts that are paid for; none for letters.
+             */
+            segments: number;
+            /** @description Of a letter. */
+            subject?: string | null;
+            /** @description The text, with a code that opens nothing. */
+            text: string;
+            /** @description Names in braces that nothing stands behind. */
+            unknown: string[];
+        };
         /** @description An API token, without its text. */
         Token: {
             /**
@@ -5662,7 +5688,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Preview"];
+                    "application/json": components["schemas"]["TextPreview"];
                 };
             };
             422: {

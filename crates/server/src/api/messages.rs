@@ -276,7 +276,7 @@ pub(super) struct PreviewRequest {
 
 /// What somebody would read.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Preview {
+pub(super) struct TextPreview {
     /// The text, with a code that opens nothing.
     text: String,
     /// Of a letter.
@@ -343,14 +343,14 @@ async fn inviter(api: &Api, room: &Room, organiser: &Organiser) -> Result<String
 #[utoipa::path(post, path = "/api/v1/events/{event}/templates/preview", operation_id = "preview_template",
     tag = "messages", params(("event" = String, Path)), request_body = PreviewRequest,
     security(("organiser_cookie" = []), ("api_token" = [])),
-    responses((status = 200, body = Preview), (status = 422, body = Body), (status = "default", body = Body)))]
+    responses((status = 200, body = TextPreview), (status = 422, body = Body), (status = "default", body = Body)))]
 pub(super) async fn preview(
     Shared(api): Shared<Api>,
     organiser: Organiser,
     BaseUrl(base): BaseUrl,
     Path(event): Path<EventId>,
     Json(request): Json<PreviewRequest>,
-) -> Result<Json<Preview>, Problem> {
+) -> Result<Json<TextPreview>, Problem> {
     let _allowed = organiser.may(&api, Organise { event })?;
     let room = room(&api, event)?;
     if request.body.chars().count() > Template::BODY_CHARS_MAX {
@@ -366,7 +366,7 @@ pub(super) async fn preview(
     let text = sample.fill(&template.body, &name);
     let size = Segments::of(&text);
     let sms = request.channel == Channel::Sms;
-    Ok(Json(Preview {
+    Ok(Json(TextPreview {
         subject: template.subject.map(|subject| sample.fill(&subject, &name)),
         encoding: sms.then(|| size.encoding.as_str()),
         segments: if sms { size.segments } else { 0 },

@@ -114,3 +114,25 @@ fn every_key_of_the_configuration_is_documented() {
     }
     assert!(keys >= 11, "{keys}");
 }
+
+/// Two types of one name: the document keeps one of them, for both, and nothing complains.
+#[test]
+fn no_two_types_of_the_api_have_one_name_in_the_document() {
+    let mut places: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    let api = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+    for entry in std::fs::read_dir(api).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap_or_default();
+        for declared in source.split("ToSchema)]").skip(1) {
+            let head = declared.split_inclusive(['{', ';']).next().unwrap_or_default();
+            let renamed = head.split_once("schema(as = ").and_then(|(_, rest)| rest.split([')', ',']).next());
+            let written = ["struct ", "enum "].iter().find_map(|word| Some(head.split_once(word)?.1));
+            let name = renamed.or_else(|| written?.split(|c: char| !c.is_alphanumeric()).next());
+            let file = path.file_name().unwrap().to_string_lossy().into_owned();
+            places.entry(name.unwrap_or_default().to_owned()).or_default().push(file);
+        }
+    }
+    assert!(places.len() > 60, "{}", places.len());
+    let twice: Vec<_> = places.iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(twice.is_empty(), "rename one of each, or write #[schema(as = OtherName)]: {twice:?}");
+}
