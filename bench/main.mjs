@@ -12,6 +12,8 @@ const PARTS = {
   publishers: ["cost of 1 and 20 publishers", () => import("./publishers.mjs")],
   static: ["parts and playlists beside nginx, and the price of the token check", () => import("./static.mjs")],
   viewers: ["the largest audience that holds", () => import("./viewers.mjs")],
+  doors: ["10,000 people come in at once, and are sent out at once", () => import("./doors.mjs")],
+  kicks: ["viewers sent out while a thousand play", () => import("./kicks.mjs")],
   table: ["the room's table in Chromium: 10,000 rows, 2,000 changes a second", () => import("./table/table.mjs")],
   glass: ["glass to glass and join time in Chromium", () => import("./glass/glass.mjs")],
 };

@@ -243,6 +243,15 @@ pub struct Answer {
     pub retry_after_s: Option<u64>,
 }
 
+/// Who asks, in a request with a JSON body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Credentials<'a> {
+    /// Token of an organiser.
+    pub bearer: Option<&'a str>,
+    /// What `Set-Cookie` said.
+    pub cookie: Option<&'a str>,
+}
+
 /// One keep-alive connection to one server; opened on first use and again after it was lost.
 pub struct Connection {
     address: SocketAddr,
@@ -287,7 +296,7 @@ impl Connection {
         &mut self,
         method: &str,
         url: &Url,
-        bearer: Option<&str>,
+        credentials: Credentials<'_>,
         body: Option<&str>,
     ) -> Result<Answer, Failure> {
         use std::io::Write as _;
@@ -305,8 +314,11 @@ impl Connection {
         if !body.is_empty() {
             self.out.extend_from_slice(b"Content-Type: application/json\r\n");
         }
-        if let Some(bearer) = bearer {
+        if let Some(bearer) = credentials.bearer {
             let _ = write!(self.out, "Authorization: Bearer {bearer}\r\n");
+        }
+        if let Some(cookie) = credentials.cookie {
+            let _ = write!(self.out, "Cookie: {cookie}\r\n");
         }
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(body.as_bytes());

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! sessions ─▶ URLs ─▶ threads (one runtime each) ─▶ viewers ─▶ Stats per thread ─▶ one report
+//! codes ─▶ threads ─▶ pages of a storm ─▶ Tally per thread ─▶ one report
 //! ```
 //!
 //! The generator usually runs on the machine of the server, so it must be cheap; see `http` and `playlist` for how. It
@@ -15,6 +16,7 @@ mod raw;
 mod report;
 mod sessions;
 mod stats;
+mod storm;
 mod viewer;
 
 #[cfg(test)]
@@ -38,7 +40,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use self::http::{Scratch, Url};
+use self::http::{Connection, Scratch, Url};
 use self::playback::Playback;
 use self::playlist::CacheUse;
 use self::process::Usage;
@@ -46,7 +48,7 @@ use self::raw::{Flood, Target};
 use self::report::{Cost, Entrance, Outline, Raw, Viewers};
 use self::sessions::{Door, Made};
 use self::stats::{FirstSeen, Stats};
-use self::viewer::{Clock, Context, Progress};
+use self::viewer::{Clock, Context, Kicks, Progress};
 use crate::cli::nofile;
 
 /// More viewers or connections than this are a typing error.
@@ -55,6 +57,8 @@ const VIEWERS_MAX: usize = 1_000_000;
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Files beside the viewers' connections.
 const FILES_BESIDE: u64 = 64;
+/// A viewer who was sent out meets a refusal sooner than this, or never.
+const KICKED_REFUSED_MAX: Duration = Duration::from_secs(5);
 
 /// Arguments of `stagedoor load`.
 #[derive(Debug, Clone, Args)]
@@ -87,6 +91,22 @@ pub struct LoadArgs {
     /// Write the playlist URLs of the sessions made, for --urls in the next run; the invitations are kept then.
     #[arg(long, value_name = "FILE", requires = "api")]
     pub save_urls: Option<PathBuf>,
+
+    /// Let everybody redeem a code within seconds and then hold the page's WebSocket open, without playing.
+    #[arg(long, requires = "api", conflicts_with = "save_urls")]
+    pub join_storm: bool,
+
+    /// Pages a second of a storm.
+    #[arg(long, default_value_t = 350.0, value_name = "N")]
+    pub rate: f64,
+
+    /// At the end of a storm, end all sessions of the event and see how soon everybody is out.
+    #[arg(long, requires = "join_storm", requires = "api_token")]
+    pub end_all: bool,
+
+    /// Send so many of the viewers out while they play, and see how soon they are refused.
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "api_token", conflicts_with = "join_storm")]
+    pub kicks: usize,
 
     /// Flood one URL instead of watching: answers and bytes per second of processor time.
     #[arg(long, value_name = "URL")]
@@ -171,10 +191,22 @@ async fn measure(args: &LoadArgs) -> Result<Outcome, String> {
         print(args, &report, |out| report.table(out))?;
         return Ok(Outcome::Measured);
     }
+    if args.join_storm {
+        // A page has one connection at a time; the pages that probe have two.
+        enough_files(files, args.viewers as u64 + args.viewers as u64 / 16)?;
+        let report = storm::run(args, &plan).await?;
+        print(args, &report, |out| report.table(out))?;
+        return Ok(if args.fail_fast && report.errors > 0 { Outcome::Failed } else { Outcome::Measured });
+    }
     enough_files(files, 2 * args.viewers as u64)?;
     let (urls, door, made) = viewer_urls(args).await?;
     let entrance = made.as_ref().map(|made| Entrance { sessions: made.urls.len(), seconds: made.seconds });
-    let result = watch(args, &plan, &urls).await;
+    let sent_out = match (&door, &made) {
+        (Some(door), Some(made)) if args.kicks > 0 => Some((door.clone(), made.sessions.clone())),
+        _ if args.kicks > 0 => return Err("--kicks needs --api: viewers with sessions of their own".to_owned()),
+        _ => None,
+    };
+    let result = watch(args, &plan, &urls, sent_out).await;
     if let (Some(door), Some(made), None) = (door, made, &args.save_urls) {
         on_a_thread(move || async move {
             sessions::remove(&door.build()?, made.invitations).await;
@@ -329,7 +361,35 @@ struct Harvest {
     cache: CacheUse,
 }
 
-async fn watch(args: &LoadArgs, plan: &Plan, urls: &[Url]) -> Result<Viewers, String> {
+/// Sends `count` of the viewers out, one after the other over `during`, each at its time whether or not the one before
+/// was answered late. A refused request is the end: half a measurement would mislead.
+async fn send_out(
+    door: DoorPlan,
+    sessions: Vec<String>,
+    (count, during): (usize, Duration),
+    clock: Clock,
+    kicks: Arc<Kicks>,
+) -> Result<usize, String> {
+    let door = door.build()?;
+    let mut connection = Connection::new(door.api.resolve().await?, Scratch::new());
+    let began = tokio::time::Instant::now();
+    let count = count.min(sessions.len());
+    for number in 0..count {
+        tokio::time::sleep_until(began + during.mul_f64(number as f64 / count as f64)).await;
+        let viewer = number * sessions.len() / count;
+        kicks.begin(viewer);
+        sessions::kick(&door, &mut connection, &sessions[viewer]).await?;
+        kicks.answered(viewer, clock.now_us());
+    }
+    Ok(count)
+}
+
+async fn watch(
+    args: &LoadArgs,
+    plan: &Plan,
+    urls: &[Url],
+    sent_out: Option<(DoorPlan, Vec<String>)>,
+) -> Result<Viewers, String> {
     let mut addresses: HashMap<String, SocketAddr> = HashMap::new();
     for url in urls {
         if !addresses.contains_key(&url.authority) {
@@ -340,20 +400,23 @@ async fn watch(args: &LoadArgs, plan: &Plan, urls: &[Url]) -> Result<Viewers, St
     let steady_from = plan.ramp + plan.settle;
     let first = Arc::new(FirstSeen::new());
     let progress = Arc::new(Progress::default());
+    let kicks = Arc::new(Kicks::none(urls.len()));
     let stop = CancellationToken::new();
     let mut harvests = Vec::new();
     for thread in 0..plan.threads {
         // Viewer i starts at its i-th share of the ramp, on thread i modulo the number of threads.
-        let mine: Vec<(Duration, Url, SocketAddr)> = urls
+        let mine: Vec<(usize, Duration, Url, SocketAddr)> = urls
             .iter()
             .enumerate()
             .skip(thread)
             .step_by(plan.threads)
             .map(|(number, url)| {
-                (plan.ramp.mul_f64(number as f64 / urls.len() as f64), url.clone(), addresses[&url.authority])
+                let after = plan.ramp.mul_f64(number as f64 / urls.len() as f64);
+                (number, after, url.clone(), addresses[&url.authority])
             })
             .collect();
         let (first, progress, stop) = (Arc::clone(&first), Arc::clone(&progress), stop.clone());
+        let kicks = Arc::clone(&kicks);
         let (timeout, minimal_headers) = (plan.timeout, args.minimal_headers);
         harvests.push(on_a_thread(move || async move {
             let context = Rc::new(Context {
@@ -364,6 +427,7 @@ async fn watch(args: &LoadArgs, plan: &Plan, urls: &[Url]) -> Result<Viewers, St
                 steady_from_us: Cell::new(i64::try_from(steady_from.as_micros()).unwrap_or(i64::MAX)),
                 first,
                 progress,
+                kicks,
                 timeout,
                 minimal_headers,
             });
@@ -375,12 +439,23 @@ async fn watch(args: &LoadArgs, plan: &Plan, urls: &[Url]) -> Result<Viewers, St
     let keep_time = async {
         let before_steady = pause(args, &progress, steady_from).await;
         let before = Reading::take(&args.server_pid, clock);
+        // Whoever is sent out last has a few seconds to be refused.
+        let during = plan.duration.saturating_sub(KICKED_REFUSED_MAX).max(plan.duration / 2);
+        let kicking = sent_out.map(|(door, sessions)| {
+            let (kicks, count) = (Arc::clone(&kicks), args.kicks);
+            tokio::spawn(on_a_thread(move || send_out(door, sessions, (count, during), clock, kicks)))
+        });
         let complete = before_steady && pause(args, &progress, plan.duration).await;
         let after = Reading::take(&args.server_pid, clock);
+        let kicked = match kicking {
+            Some(kicking) if complete => kicking.await.unwrap_or_else(|error| Err(error.to_string())),
+            _ => Ok(0),
+        };
         stop.cancel();
-        (before, after, complete)
+        (before, after, complete, kicked)
     };
-    let (harvests, (before, after, complete)) = tokio::join!(harvests, keep_time);
+    let (harvests, (before, after, complete, kicked)) = tokio::join!(harvests, keep_time);
+    let kicked = kicked?;
     let Harvest { mut ramp, mut steady, mut cache } = Harvest::default();
     for harvest in harvests {
         let harvest = harvest?;
@@ -400,6 +475,7 @@ async fn watch(args: &LoadArgs, plan: &Plan, urls: &[Url]) -> Result<Viewers, St
         joined: progress.joined.load(Ordering::Relaxed),
         refused: progress.refused.load(Ordering::Relaxed),
         ended: progress.ended.load(Ordering::Relaxed),
+        kicked,
         measured_s,
         interrupted: !complete,
     };
@@ -411,19 +487,19 @@ async fn watch(args: &LoadArgs, plan: &Plan, urls: &[Url]) -> Result<Viewers, St
 
 async fn watch_on_this_thread(
     context: Rc<Context>,
-    viewers: Vec<(Duration, Url, SocketAddr)>,
+    viewers: Vec<(usize, Duration, Url, SocketAddr)>,
     stop: CancellationToken,
 ) -> Harvest {
     let began = tokio::time::Instant::now();
     let mut playbacks = Vec::with_capacity(viewers.len());
     let mut tasks = tokio::task::JoinSet::new();
-    for (after, url, address) in viewers {
+    for (number, after, url, address) in viewers {
         let playback = Rc::new(RefCell::new(Playback::new(0, 1)));
         playbacks.push(Rc::clone(&playback));
         let context = Rc::clone(&context);
         tasks.spawn_local(async move {
             tokio::time::sleep_until(began + after).await;
-            viewer::watch(context, url, address, playback).await;
+            viewer::watch(context, number, url, address, playback).await;
         });
     }
     let all_done = async { while tasks.join_next().await.is_some() {} };

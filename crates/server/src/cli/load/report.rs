@@ -9,6 +9,7 @@ use super::playlist::CacheUse;
 use super::process::Usage;
 use super::raw::Flood;
 use super::stats::{Histogram, Stats};
+use super::storm::Tally;
 
 /// The wait past due that a viewer would not notice, milliseconds; the bar for "holds".
 pub const WAIT_BAR_MS: f64 = 150.0;
@@ -147,6 +148,10 @@ pub struct Viewers {
     pub part_fetch_ms: Option<Spread>,
     /// Start of a viewer to its first picture, whole run.
     pub join_ms: Option<Spread>,
+    /// Viewers that were sent out with `--kicks`.
+    pub kicked: usize,
+    /// From the answer to the organiser's request to the first refusal of the viewer who was sent out, whole run.
+    pub kick_to_refusal_ms: Option<Spread>,
     /// Playlist bodies that were byte for byte one already read, and those that had to be read.
     pub playlist_cache: [u64; 2],
     /// The server.
@@ -168,6 +173,8 @@ pub struct Outline {
     pub refused: u64,
     /// Viewers that saw the broadcast end.
     pub ended: u64,
+    /// Viewers that were sent out.
+    pub kicked: usize,
     /// Seconds of the measured phase.
     pub measured_s: f64,
     /// Stopped before its time.
@@ -215,6 +222,8 @@ impl Viewers {
             glass_ms: Spread::of(&steady.glass),
             part_fetch_ms: Spread::of(&steady.part_fetch),
             join_ms: Spread::of(&all.join),
+            kicked: outline.kicked,
+            kick_to_refusal_ms: Spread::of(&all.kick),
             playlist_cache: [cache.hits, cache.misses],
             server: None,
             generator: None,
@@ -278,6 +287,11 @@ impl Viewers {
         spread(out, "latency at the playhead", self.glass_ms.as_ref())?;
         spread(out, "part request", self.part_fetch_ms.as_ref())?;
         spread(out, "join", self.join_ms.as_ref())?;
+        if self.kicked > 0 {
+            let refused = self.kick_to_refusal_ms.as_ref().map_or(0, |spread| spread.count);
+            row(out, "sent out", &format!("{} viewers, {refused} of them refused", self.kicked))?;
+            spread(out, "sent out to refused", self.kick_to_refusal_ms.as_ref())?;
+        }
         cost(out, "server", self.server.as_ref())?;
         cost(out, "generator", self.generator.as_ref())?;
         row(out, "holds", if self.holds { "yes" } else { "no" })
@@ -349,6 +363,113 @@ impl Raw {
         spread(out, "answer", self.latency_ms.as_ref())?;
         cost(out, "server", self.server.as_ref())?;
         cost(out, "generator", self.generator.as_ref())
+    }
+}
+
+/// The result of a storm.
+#[derive(Debug, Clone, Serialize)]
+pub struct Storm {
+    /// Always `join-storm`.
+    pub mode: &'static str,
+    /// Pages asked for.
+    pub pages: usize,
+    /// Pages a second.
+    pub rate: f64,
+    /// Codes redeemed.
+    pub redeemed: u64,
+    /// Pages that stood in line first.
+    pub queued: u64,
+    /// Answers that said "later".
+    pub told_to_wait: u64,
+    /// Pages whose socket was open when everybody had come.
+    pub open: usize,
+    /// Sockets that were lost without a word.
+    pub lost: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Errors by kind.
+    pub errors_by_kind: BTreeMap<String, u64>,
+    /// Due to session, of pages that did not stand in line.
+    pub redemption_ms: Option<Spread>,
+    /// Due to session, of pages that did.
+    pub line_ms: Option<Spread>,
+    /// Session to open socket.
+    pub opening_ms: Option<Spread>,
+    /// Resident memory of the server that each open page added, bytes.
+    pub server_bytes_per_page: Option<f64>,
+    /// The server while everybody came in.
+    pub coming: Option<Cost>,
+    /// The server while everybody's page was open.
+    pub holding: Option<Cost>,
+    /// The request to end all sessions, sent to answered, milliseconds.
+    pub end_all_ms: Option<f64>,
+    /// Goodbyes by reason.
+    pub byes: BTreeMap<String, u64>,
+    /// From the answer to that request to the goodbye.
+    pub end_all_to_bye_ms: Option<Spread>,
+    /// From the answer to that request to the first refusal of a page that asked without pause.
+    pub end_all_to_refusal_ms: Option<Spread>,
+    /// Pages that were not refused.
+    pub still_in: u64,
+}
+
+impl Storm {
+    /// Makes the result from what the pages went through.
+    pub fn new(pages: usize, rate: f64, open: usize, tally: &Tally) -> Storm {
+        Storm {
+            mode: "join-storm",
+            pages,
+            rate,
+            redeemed: tally.redeemed,
+            queued: tally.queued,
+            told_to_wait: tally.told_to_wait,
+            open,
+            lost: tally.lost,
+            errors: tally.errors.values().sum(),
+            errors_by_kind: tally.errors.clone(),
+            redemption_ms: Spread::of(&tally.redemption),
+            line_ms: Spread::of(&tally.line),
+            opening_ms: Spread::of(&tally.opening),
+            server_bytes_per_page: None,
+            coming: None,
+            holding: None,
+            end_all_ms: None,
+            byes: tally.byes.clone(),
+            end_all_to_bye_ms: Spread::of(&tally.bye),
+            end_all_to_refusal_ms: Spread::of(&tally.refusal),
+            still_in: tally.still_in,
+        }
+    }
+
+    /// Writes the table.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn table(&self, out: &mut impl Write) -> io::Result<()> {
+        row(out, "pages", &format!("{} at {:.0}/s: {} in, {} open", self.pages, self.rate, self.redeemed, self.open))?;
+        row(out, "stood in line", &format!("{}, told to wait {} times", self.queued, self.told_to_wait))?;
+        row(out, "errors", &self.errors.to_string())?;
+        for (kind, count) in &self.errors_by_kind {
+            row(out, "", &format!("{count} × {kind}"))?;
+        }
+        row(out, "sockets lost", &self.lost.to_string())?;
+        spread(out, "due to session", self.redemption_ms.as_ref())?;
+        spread(out, "due to session, in line", self.line_ms.as_ref())?;
+        spread(out, "session to open socket", self.opening_ms.as_ref())?;
+        cost(out, "server, coming in", self.coming.as_ref())?;
+        cost(out, "server, pages open", self.holding.as_ref())?;
+        if let Some(bytes) = self.server_bytes_per_page {
+            row(out, "server memory", &format!("{:.1} KiB a page", bytes / 1024.0))?;
+        }
+        let Some(took) = self.end_all_ms else { return Ok(()) };
+        row(out, "end all sessions", &format!("answered in {took:.1} ms"))?;
+        for (reason, count) in &self.byes {
+            row(out, "", &format!("{count} × told: {reason}"))?;
+        }
+        spread(out, "answered to told", self.end_all_to_bye_ms.as_ref())?;
+        spread(out, "answered to refused", self.end_all_to_refusal_ms.as_ref())?;
+        row(out, "still in", &self.still_in.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::http::{Answer, Connection, Scratch, Url};
+use super::http::{Answer, Connection, Credentials, Scratch, Url};
 
 /// Requests under way at a time.
 const PARALLEL: usize = 8;
@@ -21,6 +21,7 @@ const ATTEMPTS: usize = 4;
 const PATIENCE_S: u64 = 60;
 
 /// What is needed to make sessions.
+#[derive(Debug, Clone)]
 pub struct Door {
     /// Base URL of the API, such as `http://127.0.0.1:8080`.
     pub api: Url,
@@ -35,6 +36,8 @@ pub struct Door {
 pub struct Made {
     /// One playlist URL per viewer.
     pub urls: Vec<Url>,
+    /// The session behind each URL.
+    pub sessions: Vec<String>,
     /// Invitations made here, to be removed afterwards.
     pub invitations: Vec<String>,
     /// How long it took.
@@ -48,12 +51,7 @@ pub struct Made {
 /// The first problem, as a sentence; a load test with half of its viewers would only mislead.
 pub async fn make(door: Rc<Door>, codes: Vec<String>, count: usize) -> Result<Made, String> {
     let began = Instant::now();
-    if !codes.is_empty() && codes.len() < count {
-        return Err(format!("{} codes are not enough for {count} viewers", codes.len()));
-    }
-    if codes.is_empty() && door.token.is_none() {
-        return Err("making invitations needs --api-token; or give codes with --codes FILE".to_owned());
-    }
+    enough(&door, &codes, count)?;
     let address = door.api.resolve().await?;
     let scratch = Scratch::new();
     let next = Rc::new(Cell::new(0usize));
@@ -79,8 +77,10 @@ pub async fn make(door: Rc<Door>, codes: Vec<String>, count: usize) -> Result<Ma
                         code
                     }
                 };
-                let url = redeem(&door, &mut connection, &code).await?;
-                made.borrow_mut().urls.push(url);
+                let (session, url) = redeem(&door, &mut connection, &code).await?;
+                let mut made = made.borrow_mut();
+                made.urls.push(url);
+                made.sessions.push(session);
             }
         });
     }
@@ -100,7 +100,83 @@ pub async fn make(door: Rc<Door>, codes: Vec<String>, count: usize) -> Result<Ma
     Ok(made)
 }
 
-/// Removes invitations made by [`make`]; what cannot be removed is left.
+/// Codes for `count` viewers who redeem them later, and the invitations made for that.
+///
+/// # Errors
+///
+/// As [`make`].
+pub async fn codes(door: Rc<Door>, mut codes: Vec<String>, count: usize) -> Result<(Vec<String>, Vec<String>), String> {
+    enough(&door, &codes, count)?;
+    if !codes.is_empty() {
+        codes.truncate(count);
+        return Ok((codes, Vec::new()));
+    }
+    let address = door.api.resolve().await?;
+    let scratch = Scratch::new();
+    let next = Rc::new(Cell::new(0usize));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..PARALLEL.min(count) {
+        let (door, next) = (Rc::clone(&door), Rc::clone(&next));
+        let mut connection = Connection::new(address, scratch.clone());
+        workers.spawn_local(async move {
+            let mut made = Vec::new();
+            while next.get() < count {
+                let number = next.replace(next.get() + 1);
+                match invite(&door, &mut connection, number).await {
+                    Ok(one) => made.push(one),
+                    Err(problem) => return (made, Err(problem)),
+                }
+            }
+            (made, Ok(()))
+        });
+    }
+    let (mut made, mut outcome) = (Vec::with_capacity(count), Ok(()));
+    while let Some(worker) = workers.join_next().await {
+        let (mine, result) = worker.unwrap_or_else(|error| (Vec::new(), Err(format!("a worker broke: {error}"))));
+        made.extend(mine);
+        outcome = outcome.and(result);
+    }
+    let (invitations, codes) = made.into_iter().unzip();
+    match outcome {
+        Ok(()) => Ok((codes, invitations)),
+        Err(problem) => {
+            remove(&door, invitations).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Sends one viewer out, who may come again.
+///
+/// # Errors
+///
+/// What the server said, as a sentence.
+pub async fn kick(door: &Door, connection: &mut Connection, session: &str) -> Result<(), String> {
+    let url = door.api.join(&format!("/api/v1/events/{}/viewers/{session}/kick", door.event))?;
+    call(connection, "POST", &url, door.token.as_deref(), Some(r#"{"reason":"load test"}"#)).await.map(|_| ())
+}
+
+/// Ends every session of the event.
+///
+/// # Errors
+///
+/// What the server said, as a sentence.
+pub async fn end_all(door: &Door, connection: &mut Connection) -> Result<(), String> {
+    let url = door.api.join(&format!("/api/v1/events/{}/viewers/end-all", door.event))?;
+    call(connection, "POST", &url, door.token.as_deref(), Some(r#"{"reason":"load test"}"#)).await.map(|_| ())
+}
+
+fn enough(door: &Door, codes: &[String], count: usize) -> Result<(), String> {
+    if !codes.is_empty() && codes.len() < count {
+        return Err(format!("{} codes are not enough for {count} viewers", codes.len()));
+    }
+    if codes.is_empty() && door.token.is_none() {
+        return Err("making invitations needs --api-token; or give codes with --codes FILE".to_owned());
+    }
+    Ok(())
+}
+
+/// Removes invitations that were made here; what cannot be removed is left.
 pub async fn remove(door: &Door, invitations: Vec<String>) {
     let Ok(address) = door.api.resolve().await else { return };
     let mut connection = Connection::new(address, Scratch::new());
@@ -122,12 +198,14 @@ async fn invite(door: &Door, connection: &mut Connection, number: usize) -> Resu
     }
 }
 
-async fn redeem(door: &Door, connection: &mut Connection, code: &str) -> Result<Url, String> {
+async fn redeem(door: &Door, connection: &mut Connection, code: &str) -> Result<(String, Url), String> {
     let url = door.api.join(&format!("/api/v1/events/{}/sessions", door.event))?;
     let body = json!({ "code": code }).to_string();
     let answer = call(connection, "POST", &url, None, Some(&body)).await?;
-    let hls = text(&answer, "/playback/hls").ok_or_else(|| format!("{}: a session without playback.hls", url.path))?;
-    Url::parse(&hls)
+    match (text(&answer, "/id"), text(&answer, "/playback/hls")) {
+        (Some(id), Some(hls)) => Ok((id, Url::parse(&hls)?)),
+        _ => Err(format!("{}: a session without id or playback.hls", url.path)),
+    }
 }
 
 fn text(value: &Value, pointer: &str) -> Option<String> {
@@ -143,7 +221,8 @@ async fn call(
 ) -> Result<Value, String> {
     let mut attempt = 1;
     loop {
-        let sent = tokio::time::timeout(TIMEOUT, connection.send_json(method, url, bearer, body)).await;
+        let credentials = Credentials { bearer, cookie: None };
+        let sent = tokio::time::timeout(TIMEOUT, connection.send_json(method, url, credentials, body)).await;
         let (pause_s, problem) = match sent {
             Ok(Ok(Answer { status: 200..=299, .. })) => {
                 return Ok(serde_json::from_slice(&connection.body).unwrap_or(Value::Null));

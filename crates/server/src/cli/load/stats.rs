@@ -169,6 +169,8 @@ pub struct Stats {
     pub part_fetch: Histogram,
     /// Start of a viewer to its first picture.
     pub join: Histogram,
+    /// The organiser's request to send a viewer out was answered, to the first refusal of that viewer.
+    pub kick: Histogram,
 }
 
 impl Stats {
@@ -209,6 +211,7 @@ impl Stats {
         self.glass.merge(&other.glass);
         self.part_fetch.merge(&other.part_fetch);
         self.join.merge(&other.join);
+        self.kick.merge(&other.kick);
     }
 }
 

@@ -168,7 +168,7 @@ async fn watch_for(fault: Fault, duration: &str) -> Viewers {
     let args = Line::try_parse_from(line).unwrap().args;
     let plan = Plan::new(&args).unwrap();
     let (urls, _, _) = viewer_urls(&args).await.unwrap();
-    watch(&args, &plan, &urls).await.unwrap()
+    watch(&args, &plan, &urls, None).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,6 +253,9 @@ fn arguments_that_make_no_sense_are_refused() {
     assert!(Line::try_parse_from(["load"]).is_err(), "a target is needed");
     assert!(Line::try_parse_from(["load", "--url", "http://h/", "--raw", "http://h/"]).is_err());
     assert!(Line::try_parse_from(["load", "--api", "http://h/"]).is_err(), "an event is needed");
+    assert!(Line::try_parse_from(["load", "--url", "http://h/", "--join-storm"]).is_err(), "a door is needed");
+    let storm = ["load", "--api", "http://h/", "--event", "e", "--api-token", "t", "--end-all"];
+    assert!(Line::try_parse_from(storm).is_err(), "only what was begun by a storm ends with it");
     for bad in [["--viewers", "0"], ["--duration", "0"], ["--ramp", "-1"], ["--threads", "0"], ["--timeout", "NaN"]] {
         let wrong = format!("{}={}", bad[0], bad[1]);
         let parsed = Line::try_parse_from(["load", "--url", "http://h/", &wrong]).map(|line| Plan::new(&line.args));

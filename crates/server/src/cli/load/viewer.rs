@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::http::{Answer, Connection, HeaderBlock, Scratch, Take, Url};
@@ -76,6 +76,48 @@ pub struct Progress {
     pub ended: AtomicU64,
 }
 
+/// When each viewer was sent out: shared by who sends them out and who is refused.
+#[derive(Debug)]
+pub struct Kicks(Vec<AtomicI64>);
+
+impl Kicks {
+    const NOT: i64 = i64::MIN;
+    const REFUSED: i64 = i64::MIN + 1;
+    const UNDER_WAY: i64 = i64::MAX;
+
+    /// Nobody of so many viewers.
+    pub fn none(viewers: usize) -> Kicks {
+        Kicks((0..viewers).map(|_| AtomicI64::new(Kicks::NOT)).collect())
+    }
+
+    /// The request is about to be sent: from now on a refusal is no error.
+    pub fn begin(&self, viewer: usize) {
+        if let Some(slot) = self.0.get(viewer) {
+            slot.store(Kicks::UNDER_WAY, Ordering::Relaxed);
+        }
+    }
+
+    /// The request was answered. Who was refused before is not refused again.
+    pub fn answered(&self, viewer: usize, now_us: i64) {
+        if let Some(slot) = self.0.get(viewer) {
+            let _ = slot.compare_exchange(Kicks::UNDER_WAY, now_us, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether this viewer was sent out, and for the first refusal how long ago (0: the answer is still on its way).
+    fn refused(&self, viewer: usize, now_us: i64) -> Option<Option<i64>> {
+        let slot = self.0.get(viewer)?;
+        if slot.load(Ordering::Relaxed) == Kicks::NOT {
+            return None;
+        }
+        Some(match slot.swap(Kicks::REFUSED, Ordering::Relaxed) {
+            Kicks::REFUSED => None,
+            Kicks::UNDER_WAY => Some(0),
+            at_us => Some(now_us - at_us),
+        })
+    }
+}
+
 /// What all viewers of a thread share.
 pub struct Context {
     /// The time of the run.
@@ -92,6 +134,8 @@ pub struct Context {
     pub first: Arc<FirstSeen>,
     /// Shared counters.
     pub progress: Arc<Progress>,
+    /// Who was sent out, shared by all threads.
+    pub kicks: Arc<Kicks>,
     /// How long an answer may take beyond what a blocking reload may wait.
     pub timeout: Duration,
     /// Send few headers instead of a browser's.
@@ -107,6 +151,16 @@ impl Context {
     fn problem(&self, problem: Problem) {
         self.progress.errors.fetch_add(1, Ordering::Relaxed);
         self.stats(self.clock.now_us()).problem(problem);
+    }
+
+    /// Whether `problem` is the refusal that was to be expected because this viewer was sent out; then it is counted.
+    fn was_sent_out(&self, viewer: usize, problem: Problem) -> bool {
+        let now_us = self.clock.now_us();
+        let refused = if is_refusal(problem) { self.kicks.refused(viewer, now_us) } else { None };
+        if let Some(Some(since_us)) = refused {
+            self.stats(now_us).kick.record(since_us);
+        }
+        refused.is_some()
     }
 
     fn headers(&self, authority: &str, cookie: Option<&str>) -> HeaderBlock {
@@ -128,7 +182,13 @@ enum Stop {
 }
 
 /// Watches until the broadcast ends, the right to watch ends, or the future is dropped.
-pub async fn watch(context: Rc<Context>, url: Url, address: SocketAddr, playback: Rc<RefCell<Playback>>) {
+pub async fn watch(
+    context: Rc<Context>,
+    viewer: usize,
+    url: Url,
+    address: SocketAddr,
+    playback: Rc<RefCell<Playback>>,
+) {
     *playback.borrow_mut() = Playback::new(context.clock.now_us(), 1);
     let mut connection = Connection::new(address, context.scratch.clone());
     let mut backoff = BACKOFF_MIN;
@@ -136,7 +196,9 @@ pub async fn watch(context: Rc<Context>, url: Url, address: SocketAddr, playback
         match open(&context, &mut connection, &url).await {
             Ok(opened) => break opened,
             Err(problem) => {
-                context.problem(problem);
+                if !context.was_sent_out(viewer, problem) {
+                    context.problem(problem);
+                }
                 if is_refusal(problem) {
                     context.progress.refused.fetch_add(1, Ordering::Relaxed);
                     return;
@@ -149,10 +211,10 @@ pub async fn watch(context: Rc<Context>, url: Url, address: SocketAddr, playback
     playback.borrow_mut().tracks(1 + usize::from(opened.audio.is_some()));
     let audio = opened.audio.map(|url| {
         let connection = Connection::new(address, context.scratch.clone());
-        let track = Track::new(&context, 1, url, connection, opened.headers.clone(), &playback);
+        let track = Track::new(&context, (viewer, 1), url, connection, opened.headers.clone(), &playback);
         AbortOnDrop(tokio::task::spawn_local(track.follow()))
     });
-    let track = Track::new(&context, 0, opened.video, connection, opened.headers, &playback);
+    let track = Track::new(&context, (viewer, 0), opened.video, connection, opened.headers, &playback);
     let mut stop = track.follow().await;
     if let Some(mut audio) = audio {
         if stop == Stop::Ended {
@@ -273,6 +335,8 @@ enum Piece {
 /// One rendition of one viewer.
 struct Track {
     context: Rc<Context>,
+    /// Whose it is, by number in the whole run.
+    viewer: usize,
     /// 0 picture, 1 sound.
     index: u8,
     url: Url,
@@ -293,7 +357,7 @@ struct Track {
 impl Track {
     fn new(
         context: &Rc<Context>,
-        index: u8,
+        (viewer, index): (usize, u8),
         url: Url,
         connection: Connection,
         headers: HeaderBlock,
@@ -301,6 +365,7 @@ impl Track {
     ) -> Track {
         Track {
             context: Rc::clone(context),
+            viewer,
             index,
             url,
             connection,
@@ -330,7 +395,9 @@ impl Track {
             let list = match outcome {
                 Ok(list) => list,
                 Err(problem) => {
-                    self.context.problem(problem);
+                    if !self.context.was_sent_out(self.viewer, problem) {
+                        self.context.problem(problem);
+                    }
                     if is_refusal(problem) {
                         return Stop::Refused;
                     }
