@@ -9,6 +9,8 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import { meQuery } from "./api/queries.ts";
+import type { MessageState } from "./api/types.ts";
+import { isMessageState, isWho, type Who } from "./model/messages.ts";
 import { EventFrame } from "./pages/event/frame.tsx";
 import { EventsPage } from "./pages/events.tsx";
 import { LogPage } from "./pages/log.tsx";
@@ -59,6 +61,33 @@ const importList = createRoute({
   validateSearch: (search: Record<string, unknown>): { id?: string } =>
     typeof search.id === "string" ? { id: search.id } : {},
 });
+const messages = createRoute({
+  getParentRoute: () => event,
+  path: "/messages",
+  component: lazyRouteComponent(() => import("./pages/messages/frame.tsx"), "MessagesFrame"),
+  // Whom the form to send begins with; without it, it is closed.
+  validateSearch: (search: Record<string, unknown>): { to?: Who } =>
+    isWho(search.to) ? { to: search.to } : {},
+});
+const sends = createRoute({
+  getParentRoute: () => messages,
+  path: "/",
+  component: lazyRouteComponent(() => import("./pages/messages/sends.tsx"), "SendsPage"),
+});
+const templates = createRoute({
+  getParentRoute: () => messages,
+  path: "/templates",
+  component: lazyRouteComponent(() => import("./pages/messages/templates.tsx"), "TemplatesPage"),
+});
+const outbox = createRoute({
+  getParentRoute: () => messages,
+  path: "/outbox",
+  component: lazyRouteComponent(() => import("./pages/messages/outbox.tsx"), "OutboxPage"),
+  validateSearch: (search: Record<string, unknown>): { send?: string; state?: MessageState } => ({
+    ...(typeof search.send === "string" ? { send: search.send } : {}),
+    ...(isMessageState(search.state) ? { state: search.state } : {}),
+  }),
+});
 const eventSettings = createRoute({
   getParentRoute: () => event,
   path: "/settings",
@@ -76,7 +105,12 @@ export function createAppRouter(client: QueryClient) {
       inside.addChildren([
         events,
         newEvent,
-        event.addChildren([room, importList, eventSettings]),
+        event.addChildren([
+          room,
+          importList,
+          messages.addChildren([sends, templates, outbox]),
+          eventSettings,
+        ]),
         settings,
         log,
         webhooks,

@@ -1,4 +1,4 @@
-import { useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 
 /** One clock for the whole page, ticking each second while anyone looks, so that all countdowns agree. */
 let now = Date.now();
@@ -35,4 +35,14 @@ const MINUTE_MS = 60_000;
 /** The beginning of this minute, anew each minute: enough for lists, which need not be drawn each second. */
 export function useMinute(): number {
   return useSyncExternalStore(subscribe, () => Math.floor(now / MINUTE_MS) * MINUTE_MS);
+}
+
+/** The value once it has not changed for `ms`: what was typed, when typing pauses. */
+export function useSettled<T>(current: T, ms: number): T {
+  const [settled, setSettled] = useState(current);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(current), ms);
+    return () => clearTimeout(timer);
+  }, [current, ms]);
+  return settled;
 }

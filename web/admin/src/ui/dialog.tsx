@@ -40,6 +40,27 @@ export function Sheet({ title, open, onOpenChange, children, role = "dialog" }: 
   );
 }
 
+/** A dialog at the side, as high as the window: for what is read and done beside a list. */
+export function Drawer({ title, open, onOpenChange, children }: Omit<SheetProps, "role">) {
+  return (
+    <ModalOverlay className="veil side" isOpen={open} onOpenChange={onOpenChange} isDismissable>
+      <Modal className="drawer">
+        <Dialog className="drawer-body">
+          <div className="sheet-head drawer-head">
+            <Heading slot="title" level={2}>
+              {title}
+            </Heading>
+            <Button slot="close" className="button quiet icon" aria-label={t("action.close")}>
+              <Icon name="close" />
+            </Button>
+          </div>
+          {children}
+        </Dialog>
+      </Modal>
+    </ModalOverlay>
+  );
+}
+
 interface ConfirmProps {
   title: string;
   text: ReactNode;

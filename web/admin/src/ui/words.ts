@@ -26,3 +26,8 @@ export function span(ms: number): string {
   ];
   return parts.filter((part) => part !== false).join(" ");
 }
+
+/** Thousandths of whatever currency the gateway charges in, which nobody tells us: `12.40`. */
+export function amount(milli: number): string {
+  return say.number(milli / 1_000, 2);
+}

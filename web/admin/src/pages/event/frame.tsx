@@ -100,6 +100,14 @@ function Tabs({ event: { id: event } }: { event: Event }) {
       <Link to="/events/$event" params={{ event }} activeOptions={{ exact: true }}>
         {t("event.room")}
       </Link>
+      <Link
+        to="/events/$event/messages"
+        params={{ event }}
+        search={{}}
+        activeOptions={{ includeSearch: false }}
+      >
+        {t("msg.title")}
+      </Link>
       <Link to="/events/$event/settings" params={{ event }}>
         {t("event.settings")}
       </Link>
