@@ -44,7 +44,7 @@ pub fn routes() -> Vec<(String, String, String)> {
 }
 
 #[track_caller]
-fn compare(file: &str, generated: &str) {
+pub fn compare(file: &str, generated: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, generated).unwrap();

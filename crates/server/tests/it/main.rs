@@ -13,6 +13,7 @@ mod importing;
 mod laws;
 mod leaks;
 mod log;
+mod matrix;
 mod messaging;
 mod operation;
 mod organising;
