@@ -72,7 +72,7 @@ export class Organiser {
     await page.goto(url);
     await page.getByLabel("User name").fill(username);
     await page.getByLabel("Password", { exact: true }).fill(password);
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("button", { name: "Sign in", exact: true }).click();
     await expect(page.getByRole("heading", { name: "Events", exact: true }).first()).toBeVisible();
     return new Organiser(page);
   }

@@ -7,7 +7,7 @@ test("an administrator reads the log and makes a webhook", async ({ context, sta
   await page.goto(admin_url);
   await page.getByLabel("User name").fill(admin_user);
   await page.getByLabel("Password", { exact: true }).fill(admin_password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
 
   await page.getByRole("link", { name: "Log", exact: true }).click();
   const entries = page.getByRole("list", { name: "Entries of the log" });

@@ -39,6 +39,6 @@ test("a wrong password is refused", async ({ context, stagedoor }) => {
   await page.goto(stagedoor.demo.admin_url);
   await page.getByLabel("User name").fill(stagedoor.demo.admin_user);
   await page.getByLabel("Password", { exact: true }).fill("not the password");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page.getByText(/User name or password is wrong/)).toBeVisible();
 });

@@ -6,6 +6,7 @@ import "./styles/events.css";
 import "./styles/log.css";
 import "./styles/room.css";
 import "./styles/setup.css";
+import "./styles/settings.css";
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";

@@ -17,7 +17,6 @@ import { LogPage } from "./pages/log.tsx";
 import { Crashed, NowherePage } from "./pages/lost.tsx";
 import { NewEventPage } from "./pages/new-event.tsx";
 import { RoomPage } from "./pages/room/room.tsx";
-import { SettingsPage } from "./pages/settings.tsx";
 import { Shell } from "./pages/shell.tsx";
 import { SignInPage } from "./pages/sign-in.tsx";
 import { WebhooksPage } from "./pages/webhooks.tsx";
@@ -93,7 +92,30 @@ const eventSettings = createRoute({
   path: "/settings",
   component: lazyRouteComponent(() => import("./pages/event/settings.tsx"), "EventSettingsPage"),
 });
-const settings = createRoute({ getParentRoute: () => inside, path: "/settings", component: SettingsPage });
+const settings = createRoute({
+  getParentRoute: () => inside,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./pages/settings/frame.tsx"), "SettingsFrame"),
+});
+const account = createRoute({
+  getParentRoute: () => settings,
+  path: "/",
+  component: lazyRouteComponent(() => import("./pages/settings/account.tsx"), "AccountPage"),
+});
+const tokens = createRoute({
+  getParentRoute: () => settings,
+  path: "/tokens",
+  component: lazyRouteComponent(() => import("./pages/settings/tokens.tsx"), "TokensPage"),
+});
+const people = createRoute({
+  getParentRoute: () => settings,
+  path: "/people",
+  component: lazyRouteComponent(() => import("./pages/settings/people.tsx"), "PeoplePage"),
+  beforeLoad: async ({ context }) => {
+    const me = await context.client.ensureQueryData(meQuery);
+    if (!me?.rights.includes("administer")) throw redirect({ to: "/settings" });
+  },
+});
 
 const log = createRoute({ getParentRoute: () => inside, path: "/log", component: LogPage });
 const webhooks = createRoute({ getParentRoute: () => inside, path: "/webhooks", component: WebhooksPage });
@@ -111,7 +133,7 @@ export function createAppRouter(client: QueryClient) {
           messages.addChildren([sends, templates, outbox]),
           eventSettings,
         ]),
-        settings,
+        settings.addChildren([account, tokens, people]),
         log,
         webhooks,
       ]),

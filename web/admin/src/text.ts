@@ -4,11 +4,13 @@
  */
 import * as format from "@stagedoor/kit/format";
 import { createI18n } from "@stagedoor/kit/i18n";
+import { account } from "./text/account.ts";
 import { log } from "./text/log.ts";
 import { room } from "./text/room.ts";
 import { setup } from "./text/setup.ts";
 
 const en = {
+  ...account,
   ...log,
   ...setup,
   ...room,
@@ -68,6 +70,7 @@ const en = {
   "sign_in.missing": "Enter your user name and your password.",
   "sign_in.second": "Your second factor",
   "sign_in.second_lead": "The password is right. Now the code from your app, or a recovery code.",
+  "sign_in.second_lead_passkey": "The password is right. Now your passkey, or a recovery code.",
   "sign_in.code": "Code",
   "sign_in.code_wrong": "This is not right, or was used before.",
   "sign_in.late": "This took too long, or was tried too often. Begin again.",
@@ -78,11 +81,20 @@ const en = {
   "sign_in.new_password": "New password",
   "sign_in.new_short": "Take twelve characters or more.",
   "sign_in.with": "Sign in with {name}",
+  "sign_in.passkey": "Sign in with a passkey",
+  "sign_in.passkey_second": "Use a passkey instead",
+  "sign_in.passkey_waiting": "Follow your browser…",
+  "sign_in.passkey_none": "Your browser answered with none. Try again, or sign in another way.",
+  "sign_in.passkey_wrong": "This passkey does not open an account here.",
+  "sign_in.or": "or",
   "sign_in.provider": "You could not be signed in there. Ask an administrator whether you have a role here.",
   "confirm.title": "Is it still you?",
   "confirm.text": "You signed in a while ago, and this cannot be taken back.",
   "confirm.label": "Password, or a code from your app",
+  "confirm.label_password": "Password",
   "confirm.wrong": "This is not right.",
+  "confirm.passkey": "Use a passkey",
+  "confirm.provider": "Sign in again with {provider}",
   "sign_in.show": "Show password",
   "sign_in.hide": "Hide password",
 
@@ -337,7 +349,7 @@ const en = {
   "settings.title": "Settings",
   "settings.tokens": "API tokens",
   "settings.tokens_text":
-    "For scripts and other programs. A token may do what you may, except make or revoke tokens.",
+    "For scripts and other programs. A token acts as you, as far as you let it, and never makes or revokes tokens.",
   "settings.docs": "Description of the API (OpenAPI)",
   "settings.token_name": "What is it for?",
   "settings.token_placeholder": "For example: ticket shop",
@@ -374,5 +386,10 @@ export const say = {
   /** A time of day with seconds, for "what you see is from". */
   time: (at: number) => new Intl.DateTimeFormat(i18n.locale, { timeStyle: "medium" }).format(at),
   moment: (at: string | number, now: number) => format.moment(i18n.locale, new Date(at), new Date(now)),
+  /** How long ago; a clock that ticks by the minute makes nothing lie ahead. */
+  ago: (at: string | number, now: number) => {
+    const then = new Date(at);
+    return format.relative(i18n.locale, then, new Date(Math.max(now, then.getTime())));
+  },
   relative: (at: string | number, now: number) => format.relative(i18n.locale, new Date(at), new Date(now)),
 };

@@ -53,4 +53,12 @@ describe("reading a problem", () => {
   it("reads a document that came as text", () => {
     expect(readProblem('{"code":"throttled"}', 429, none).code).toBe("throttled");
   });
+
+  it("keeps what the next step of signing in needs", () => {
+    const body = { code: "second_factor_required", ticket: "once", methods: ["totp", "passkey", 7] };
+    const failure = readProblem(body, 401, new Headers());
+    expect(failure.ticket).toBe("once");
+    expect(failure.methods).toEqual(["totp", "passkey"]);
+    expect(readProblem({ code: "wrong_credentials" }, 401, new Headers())).not.toHaveProperty("methods");
+  });
 });

@@ -13,6 +13,8 @@ export interface Failure {
   readonly fields: Readonly<Record<string, string>>;
   /** Stands for what was right so far, when there is another step. */
   readonly ticket?: string;
+  /** The ways in which the next step can be taken. */
+  readonly methods?: readonly string[];
 }
 
 export class ApiError extends Error {
@@ -33,7 +35,7 @@ export function readProblem(body: unknown, status: number, headers: Headers): Fa
   const problem = parse(body);
   const ticket = text(problem.ticket);
   return {
-    ...(ticket === null ? {} : { ticket }),
+    ...(ticket === null ? {} : { ticket, methods: texts(problem.methods) }),
     status,
     code: text(problem.code) ?? `http_${status}`,
     detail: text(problem.detail) ?? text(problem.title),
@@ -59,6 +61,10 @@ function text(value: unknown): string | null {
 }
 
 /** Seconds only: the date form of `Retry-After` is not used by our server. */
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((entry) => typeof entry === "string") : [];
+}
+
 function seconds(value: string | null): number | null {
   if (value === null || !/^\d+$/.test(value.trim())) return null;
   return Number(value);

@@ -3,6 +3,7 @@ import { getRouteApi, useRouter } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { Button, FieldError, Form, Input, Label, TextField } from "react-aria-components";
 import { api, value } from "../api/client.ts";
+import { browserHasPasskeys, NoPasskey, signInByPasskey } from "../api/passkeys.ts";
 import { ApiError } from "../api/problem.ts";
 import { keys, waysQuery } from "../api/queries.ts";
 import type { User } from "../api/types.ts";
@@ -152,7 +153,13 @@ export function SignInPage() {
             {signIn.isPending ? t("sign_in.pending") : t("sign_in.submit")}
           </Button>
         </Form>
-        {ways.data?.provider && <ProviderButton name={ways.data.provider.name} next={next} />}
+        {ways.data && (ways.data.passkeys || ways.data.provider) && (
+          <div className="stack tight">
+            <p className="door-or">{t("sign_in.or")}</p>
+            {ways.data.passkeys && <PasskeyButton onDone={enter}>{t("sign_in.passkey")}</PasskeyButton>}
+            {ways.data.provider && <ProviderButton name={ways.data.provider.name} next={next} />}
+          </div>
+        )}
         <p className="small muted door-note">{t("sign_in.first")}</p>
       </main>
     </div>
@@ -163,13 +170,15 @@ export function SignInPage() {
 interface Step {
   kind: "second" | "choose";
   ticket: string;
+  /** How a second factor can be shown. */
+  methods: readonly string[];
 }
 
 function stepAfter(error: unknown): Step | null {
   if (!(error instanceof ApiError) || error.failure.ticket === undefined) return null;
-  const { code, ticket } = error.failure;
-  if (code === "second_factor_required") return { kind: "second", ticket };
-  return code === "new_password_required" ? { kind: "choose", ticket } : null;
+  const { code, ticket, methods = [] } = error.failure;
+  if (code === "second_factor_required") return { kind: "second", ticket, methods };
+  return code === "new_password_required" ? { kind: "choose", ticket, methods } : null;
 }
 
 interface NextStepProps {
@@ -218,7 +227,11 @@ function NextStep({ step, onStep, onDone, onBack }: NextStepProps) {
     <>
       <div className="stack door-head">
         <h1>{t(choose ? "sign_in.choose" : "sign_in.second")}</h1>
-        <p className="muted">{t(choose ? "sign_in.choose_lead" : "sign_in.second_lead")}</p>
+        <p className="muted">
+          {choose
+            ? t("sign_in.choose_lead")
+            : t(step.methods.includes("totp") ? "sign_in.second_lead" : "sign_in.second_lead_passkey")}
+        </p>
       </div>
       <div role="alert" className="door-alert">
         {said && !send.isPending && <p className="notice danger">{said}</p>}
@@ -238,12 +251,60 @@ function NextStep({ step, onStep, onDone, onBack }: NextStepProps) {
         <Button type="submit" className="button primary wide" data-pending={send.isPending || undefined}>
           {t("sign_in.continue")}
         </Button>
+        {step.methods.includes("passkey") && (
+          <PasskeyButton ticket={step.ticket} onDone={onDone}>
+            {t("sign_in.passkey_second")}
+          </PasskeyButton>
+        )}
         <Button className="button quiet wide" onPress={onBack}>
           {t("sign_in.back")}
         </Button>
       </Form>
     </>
   );
+}
+
+interface PasskeyButtonProps {
+  /** Of a right password, when the passkey is the second step. */
+  ticket?: string;
+  onDone(me: User): void;
+  children: string;
+}
+
+function PasskeyButton({ ticket, onDone, children }: PasskeyButtonProps) {
+  const go = useMutation({
+    mutationKey: ["sign-in"],
+    mutationFn: () => signInByPasskey(ticket),
+    onSuccess: onDone,
+  });
+  if (!browserHasPasskeys()) return null;
+  return (
+    <div className="stack tight">
+      <Button
+        className="button wide"
+        onPress={() => !go.isPending && go.mutate()}
+        data-pending={go.isPending || undefined}
+      >
+        <Icon name="key" />
+        {go.isPending ? t("sign_in.passkey_waiting") : children}
+      </Button>
+      {go.error && (
+        <p className="notice danger" role="alert">
+          {passkeyFailure(go.error)}
+        </p>
+      )}
+    </div>
+  );
+}
+
+function passkeyFailure(error: unknown): string {
+  if (error instanceof NoPasskey) return t("sign_in.passkey_none");
+  if (error instanceof ApiError && error.failure.code === "wrong_second_factor") {
+    return t("sign_in.passkey_wrong");
+  }
+  return error instanceof ApiError && error.failure.code === "too_late"
+    ? t("sign_in.late")
+    : failureText(error);
 }
 
 function ProviderButton({ name, next }: { name: string; next: string }) {

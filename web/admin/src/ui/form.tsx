@@ -2,6 +2,8 @@
 import { type ReactNode, type Ref, useState } from "react";
 import {
   Button,
+  Checkbox,
+  CheckboxGroup,
   ComboBox,
   FieldError,
   Input,
@@ -46,6 +48,8 @@ interface TextInputProps extends Worded {
   className?: string;
   /** Set after the control, as a unit is: `MB`. */
   after?: string;
+  /** What a browser may fill in. */
+  autoComplete?: string;
 }
 
 export function TextInput({
@@ -64,6 +68,7 @@ export function TextInput({
   areaRef,
   className = "",
   after,
+  autoComplete = "off",
 }: TextInputProps) {
   const input = (
     <Input
@@ -82,7 +87,7 @@ export function TextInput({
       onChange={onChange}
       type={type}
       isInvalid={error !== undefined}
-      autoComplete="off"
+      autoComplete={autoComplete}
     >
       <Label>{label}</Label>
       {rows !== undefined ? (
@@ -229,6 +234,45 @@ export function Choices<K extends string>({ label, value, choices, onChange }: S
         ))}
       </div>
     </RadioGroup>
+  );
+}
+
+interface ChecksProps<K extends string> extends Worded {
+  values: readonly K[];
+  choices: readonly Choice<NoInfer<K>>[];
+  onChange(values: K[]): void;
+}
+
+/** Any of a few. */
+export function Checks<K extends string>({ label, hint, error, values, choices, onChange }: ChecksProps<K>) {
+  return (
+    <CheckboxGroup
+      className="field"
+      value={[...values]}
+      onChange={(chosen) => onChange(chosen as K[])}
+      isInvalid={error !== undefined}
+    >
+      <Label className="label">{label}</Label>
+      <div className="checks">
+        {choices.map((choice) => (
+          <Checkbox key={choice.id} value={choice.id} className="check">
+            <span className="check-box" aria-hidden="true">
+              <Icon name="check" />
+            </span>
+            <span className="choice-body">
+              <span>{choice.name}</span>
+              {choice.text && <span className="choice-text">{choice.text}</span>}
+            </span>
+          </Checkbox>
+        ))}
+      </div>
+      <FieldError className="error">{error}</FieldError>
+      {hint && (
+        <Text slot="description" className="hint">
+          {hint}
+        </Text>
+      )}
+    </CheckboxGroup>
   );
 }
 

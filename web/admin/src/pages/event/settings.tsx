@@ -13,6 +13,7 @@ import { toast } from "../../ui/toast.tsx";
 import { EventForm } from "../event-form.tsx";
 import { PageHead, useHere } from "./frame.tsx";
 import { PolicySections } from "./policy.tsx";
+import { EventTeam } from "./team.tsx";
 
 const SECTIONS = ["general", "access", "takeover", "admission", "messages", "privacy"] as const;
 
@@ -37,6 +38,7 @@ export function EventSettingsPage() {
         {!organise && <p className="notice">{t("settings.read_only")}</p>}
         <fieldset className="bare stack" disabled={!organise}>
           <General event={event} />
+          <EventTeam event={event} />
           <PolicySections event={event} />
         </fieldset>
         {organise && <Danger event={event} watching={watching} />}

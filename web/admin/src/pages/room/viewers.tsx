@@ -370,7 +370,7 @@ interface WhoProps {
 
 function Who({ viewer, minute, suspect }: WhoProps) {
   const { name, device, last_seen_at, watching, height, latency_ms, stalls, visible } = viewer;
-  const away = t("viewers.is_away", { when: say.relative(last_seen_at, minute) });
+  const away = t("viewers.is_away", { when: say.ago(last_seen_at, minute) });
   return (
     <span className="viewer" data-watching={watching}>
       <span className="pulse" data-on={watching} aria-hidden="true" />

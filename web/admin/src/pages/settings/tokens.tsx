@@ -1,29 +1,29 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useRef, useState } from "react";
-import { Button, FieldError, Form, Input, Label, TextField } from "react-aria-components";
-import { api, value } from "../api/client.ts";
-import { keys, tokensQuery } from "../api/queries.ts";
-import type { Token, TokenMade } from "../api/types.ts";
-import { say, t } from "../text.ts";
-import { useMinute } from "../ui/clock.ts";
-import { CopyButton } from "../ui/copy.tsx";
-import { Confirm } from "../ui/dialog.tsx";
-import { failureText } from "../ui/failure.ts";
-import { Empty, Failed, Loading } from "../ui/states.tsx";
-import { useTitle } from "../ui/title.ts";
-import { toast } from "../ui/toast.tsx";
+import { Button, Form } from "react-aria-components";
+import { api, value } from "../../api/client.ts";
+import { keys, tokensQuery } from "../../api/queries.ts";
+import type { Token, TokenMade } from "../../api/types.ts";
+import { say, t } from "../../text.ts";
+import { useMinute } from "../../ui/clock.ts";
+import { CopyButton } from "../../ui/copy.tsx";
+import { Confirm } from "../../ui/dialog.tsx";
+import { failureText } from "../../ui/failure.ts";
+import { Checks, Choose, TextInput } from "../../ui/form.tsx";
+import { SCOPES, type Scope, scopeName } from "../../ui/role.ts";
+import { Empty, Failed, Loading } from "../../ui/states.tsx";
+import { useTitle } from "../../ui/title.ts";
+import { toast } from "../../ui/toast.tsx";
 
-export function SettingsPage() {
-  useTitle(t("settings.title"));
-  return (
-    <div className="stack narrow">
-      <h1>{t("settings.title")}</h1>
-      <Tokens />
-    </div>
-  );
-}
+const DAY_MS = 86_400_000;
+const DAYS = ["7", "30", "90", "365", "never"] as const;
+type Days = (typeof DAYS)[number];
+/** The server's own bound. */
+const NAME_CHARS_MAX = 200;
 
-function Tokens() {
+/** Tokens by which programs act as oneself. */
+export function TokensPage() {
+  useTitle(t("settings.tokens"));
   const tokens = useQuery(tokensQuery);
   const client = useQueryClient();
   const now = useMinute();
@@ -39,7 +39,7 @@ function Tokens() {
   };
 
   return (
-    <section className="card stack" aria-labelledby="tokens-title">
+    <section className="card stack reading" aria-labelledby="tokens-title">
       <div className="stack tight">
         <h2 id="tokens-title" ref={heading} tabIndex={-1}>
           {t("settings.tokens")}
@@ -70,8 +70,17 @@ function Tokens() {
                   {t("settings.token_made", { when: say.moment(token.created_at, now) })}
                   {", "}
                   {token.last_used_at
-                    ? t("settings.token_used", { when: say.relative(token.last_used_at, now) })
+                    ? t("settings.token_used", { when: say.ago(token.last_used_at, now) })
                     : t("settings.token_unused")}
+                  {token.expires_at &&
+                    `, ${t(Date.parse(token.expires_at) > now ? "tokens.ends" : "tokens.ended", {
+                      when: say.moment(token.expires_at, now),
+                    })}`}
+                </p>
+                <p className="muted small">
+                  {token.scopes.length === SCOPES.length
+                    ? t("tokens.everything")
+                    : t("tokens.may", { scopes: token.scopes.map(scopeName).join(", ") })}
                 </p>
               </div>
               <Button
@@ -102,9 +111,14 @@ function Tokens() {
 function NewToken({ onMade }: { onMade(token: TokenMade): void }) {
   const client = useQueryClient();
   const [name, setName] = useState("");
+  const [scopes, setScopes] = useState<Scope[]>(["read"]);
+  const [days, setDays] = useState<Days>("90");
   const [tried, setTried] = useState(false);
   const create = useMutation({
-    mutationFn: () => value(api.POST("/api/v1/tokens", { body: { name: name.trim() } })),
+    mutationFn: () => {
+      const expires_at = days === "never" ? null : new Date(Date.now() + Number(days) * DAY_MS).toISOString();
+      return value(api.POST("/api/v1/tokens", { body: { name: name.trim(), scopes, expires_at } }));
+    },
     onSuccess: (token) => {
       setName("");
       setTried(false);
@@ -115,31 +129,42 @@ function NewToken({ onMade }: { onMade(token: TokenMade): void }) {
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (name.trim() !== "" && !create.isPending) create.mutate();
+    if (name.trim() !== "" && scopes.length > 0 && !create.isPending) create.mutate();
   };
-  const error = tried && name.trim() === "" ? t("settings.token_missing") : undefined;
   return (
-    <Form className="inline-form" onSubmit={submit} validationBehavior="aria">
-      <TextField
-        className="field grow"
+    <Form className="stack" onSubmit={submit} validationBehavior="aria">
+      <TextInput
+        label={t("settings.token_name")}
+        placeholder={t("settings.token_placeholder")}
+        error={tried && name.trim() === "" ? t("settings.token_missing") : undefined}
         value={name}
-        onChange={setName}
-        isInvalid={error !== undefined}
-        maxLength={100}
-        autoComplete="off"
-      >
-        <Label>{t("settings.token_name")}</Label>
-        <Input className="input" placeholder={t("settings.token_placeholder")} />
-        <FieldError className="error">{error}</FieldError>
-      </TextField>
-      <Button type="submit" className="button primary" data-pending={create.isPending || undefined}>
-        {create.isPending ? t("settings.token_creating") : t("settings.token_create")}
-      </Button>
+        onChange={(typed) => setName(typed.slice(0, NAME_CHARS_MAX))}
+      />
+      <Checks
+        label={t("tokens.scopes")}
+        hint={t("tokens.scopes_hint")}
+        error={tried && scopes.length === 0 ? t("tokens.scopes_missing") : undefined}
+        values={scopes}
+        onChange={setScopes}
+        choices={SCOPES.map((id) => ({ id, name: scopeName(id), text: t(`tokens.scope_${id}_text`) }))}
+      />
+      <Choose
+        className="short"
+        label={t("tokens.expires")}
+        value={days}
+        onChange={(next) => setDays(next)}
+        choices={DAYS.map((id) => ({ id, name: t(`tokens.expires_${id}`) }))}
+      />
       {create.error && (
         <p className="notice danger" role="alert">
           {failureText(create.error)}
         </p>
       )}
+      <div className="form-actions">
+        <Button type="submit" className="button primary" data-pending={create.isPending || undefined}>
+          {create.isPending ? t("settings.token_creating") : t("settings.token_create")}
+        </Button>
+      </div>
     </Form>
   );
 }
