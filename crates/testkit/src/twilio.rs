@@ -1,12 +1,14 @@
 //! A server that behaves like Twilio's Messages resource, as badly as it is told to.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// What becomes of one request to send.
@@ -14,6 +16,8 @@ use tokio::task::JoinHandle;
 pub enum Behave {
     /// Taken, and said so.
     Take,
+    /// Taken at once, and said so later.
+    TakeSlowly(Duration),
     /// Taken, and the connection broke before anything was said.
     TakeAndBreak,
     /// Taken, and nothing is ever said.
@@ -22,6 +26,8 @@ pub enum Behave {
     TakeAndFail(u16),
     /// Not taken, and the connection broke before anything was said.
     Break,
+    /// Not taken, and nothing is ever said.
+    Hang,
     /// Not taken: status, Twilio's code, seconds to wait.
     Refuse(u16, u32, Option<u32>),
 }
@@ -41,21 +47,42 @@ pub struct Taken {
     pub fields: Vec<(String, String)>,
 }
 
+/// How a request goes: whom it is to, and for the how manieth time.
+type Temper = Box<dyn Fn(&str, u32) -> Behave + Send>;
+
 #[derive(Default)]
 struct State {
     script: VecDeque<Behave>,
+    temper: Option<Temper>,
+    asked: BTreeMap<String, u32>,
     taken: Vec<Taken>,
     requests: u32,
+    answers: u32,
+    look_answers: u32,
     looks: u32,
     hidden_looks: u32,
     failing_looks: u32,
+    unreadable: Option<fn(&str) -> bool>,
+    look_time: Duration,
     date: Option<String>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The server; it is gone when this is dropped.
 pub struct Twilio {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
@@ -78,16 +105,16 @@ impl Twilio {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State::default()));
-        let shared = state.clone();
+        let shared = Arc::new(Shared::default());
+        let state = shared.clone();
         let task = tokio::spawn(async move {
             // Connections end with the server: the set aborts them when it is dropped.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, shared.clone()));
+                connections.spawn(serve(stream, state.clone()));
             }
         });
-        Self { address, state, task }
+        Self { address, shared, task }
     }
 
     /// What `base_url` must be.
@@ -101,6 +128,11 @@ impl Twilio {
         self.lock().script = behaviours.into_iter().collect();
     }
 
+    /// How requests go that the script does not tell about, by the number they are to and how often it was asked for.
+    pub fn temper(&self, temper: impl Fn(&str, u32) -> Behave + Send + 'static) {
+        self.lock().temper = Some(Box::new(temper));
+    }
+
     /// The next looks at the list do not show what was taken.
     pub fn hide_from_looks(&self, looks: u32) {
         self.lock().hidden_looks = looks;
@@ -109,6 +141,16 @@ impl Twilio {
     /// The next looks at the list are answered with an error.
     pub fn fail_looks(&self, looks: u32) {
         self.lock().failing_looks = looks;
+    }
+
+    /// Looks at the list for these numbers are always answered with an error.
+    pub fn unreadable(&self, numbers: fn(&str) -> bool) {
+        self.lock().unreadable = Some(numbers);
+    }
+
+    /// How long every look at the list takes from now on.
+    pub fn look_time(&self, time: Duration) {
+        self.lock().look_time = time;
     }
 
     /// `date_created` of listed messages.
@@ -134,8 +176,33 @@ impl Twilio {
         self.lock().looks
     }
 
+    /// How many requests to send it answered.
+    #[must_use]
+    pub fn answers(&self) -> u32 {
+        self.lock().answers
+    }
+
+    /// How many looks at its list it answered.
+    #[must_use]
+    pub fn look_answers(&self) -> u32 {
+        self.lock().look_answers
+    }
+
+    /// Waits until something holds; it is asked after every request and every answer.
+    pub async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock()
     }
 }
 
@@ -199,18 +266,37 @@ fn quoted(text: &str) -> String {
     out
 }
 
+/// What is said to a request.
+enum Said {
+    /// This, after this time.
+    Text(String, Duration),
+    /// Nothing, and the connection breaks.
+    Broken,
+    /// Nothing, ever.
+    Nothing,
+}
+
 /// Serves requests on one connection until it breaks.
-async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut buffer = Vec::new();
     while let Some((head, body)) = read_request(&mut stream, &mut buffer).await {
-        let Some(answer) = answer(&head, &body, &state) else { return };
-        match answer {
-            Some(text) => {
+        let said = answer(&head, &body, &mut shared.lock());
+        shared.changed.notify_waiters();
+        match said {
+            Said::Text(text, after) => {
+                tokio::time::sleep(after).await;
                 if stream.write_all(text.as_bytes()).await.is_err() {
                     return;
                 }
+                {
+                    let mut state = shared.lock();
+                    let answers = if head.starts_with("GET ") { &mut state.look_answers } else { &mut state.answers };
+                    *answers += 1;
+                }
+                shared.changed.notify_waiters();
             }
-            None => std::future::pending::<()>().await,
+            Said::Broken => return,
+            Said::Nothing => std::future::pending::<()>().await,
         }
     }
 }
@@ -256,39 +342,43 @@ fn refusal(status: u16, code: u32, retry_after: Option<u32>) -> String {
     response(status, &extra, &body)
 }
 
-/// What is said: `None` when the connection breaks, `Some(None)` when nothing is ever said.
-#[expect(clippy::option_option, reason = "three things may happen to a request")]
-fn answer(head: &str, body: &str, state: &Mutex<State>) -> Option<Option<String>> {
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+fn answer(head: &str, body: &str, state: &mut State) -> Said {
+    let now = |text| Said::Text(text, Duration::ZERO);
     let mut words = head.split_whitespace();
-    let (method, target) = (words.next()?, words.next()?);
+    let (Some(method), Some(target)) = (words.next(), words.next()) else { return Said::Broken };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if header(head, "authorization") != Some(BASIC) {
-        return Some(Some(refusal(401, 20_003, None)));
+        return now(refusal(401, 20_003, None));
     }
     if path != format!("/2010-04-01/Accounts/{ACCOUNT}/Messages.json") {
-        return Some(Some(refusal(404, 20_404, None)));
+        return now(refusal(404, 20_404, None));
     }
     if method == "GET" {
-        return Some(Some(list(query, &mut state)));
+        let text = list(query, state);
+        return Said::Text(text, state.look_time);
     }
     if header(head, "content-type") != Some("application/x-www-form-urlencoded") {
-        return Some(Some(refusal(415, 20_001, None)));
-    }
-    state.requests += 1;
-    let behave = state.script.pop_front().unwrap_or(Behave::Take);
-    match behave {
-        Behave::Refuse(status, code, retry_after) => return Some(Some(refusal(status, code, retry_after))),
-        Behave::Break => return None,
-        Behave::Take | Behave::TakeAndBreak | Behave::TakeAndHang | Behave::TakeAndFail(_) => {}
+        return now(refusal(415, 20_001, None));
     }
     let fields = decode_form(body);
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-    let (Some(to), Some(text)) = (field("To"), field("Body")) else {
-        return Some(Some(refusal(400, 21_604, None)));
+    let to = field("To");
+    state.requests += 1;
+    let asked = state.asked.entry(to.clone().unwrap_or_default()).or_default();
+    *asked += 1;
+    let tempered = state.temper.as_ref().map(|temper| temper(to.as_deref().unwrap_or_default(), *asked));
+    let behave = state.script.pop_front().or(tempered).unwrap_or(Behave::Take);
+    match behave {
+        Behave::Refuse(status, code, retry_after) => return now(refusal(status, code, retry_after)),
+        Behave::Break => return Said::Broken,
+        Behave::Hang => return Said::Nothing,
+        Behave::Take | Behave::TakeSlowly(_) | Behave::TakeAndBreak | Behave::TakeAndHang | Behave::TakeAndFail(_) => {}
+    }
+    let (Some(to), Some(text)) = (to, field("Body")) else {
+        return now(refusal(400, 21_604, None));
     };
     if field("From").is_none() && field("MessagingServiceSid").is_none() {
-        return Some(Some(refusal(400, 21_603, None)));
+        return now(refusal(400, 21_603, None));
     }
     let sid = format!("SM{:032x}", state.taken.len() + 1);
     let callback = field("StatusCallback").unwrap_or_default();
@@ -299,10 +389,11 @@ fn answer(head: &str, body: &str, state: &Mutex<State>) -> Option<Option<String>
         quoted(&text)
     );
     match behave {
-        Behave::Take => Some(Some(response(201, "", &said))),
-        Behave::TakeAndFail(status) => Some(Some(refusal(status, 20_500, None))),
-        Behave::TakeAndHang => Some(None),
-        _ => None,
+        Behave::Take => now(response(201, "", &said)),
+        Behave::TakeSlowly(time) => Said::Text(response(201, "", &said), time),
+        Behave::TakeAndFail(status) => now(refusal(status, 20_500, None)),
+        Behave::TakeAndHang => Said::Nothing,
+        _ => Said::Broken,
     }
 }
 
@@ -312,9 +403,14 @@ fn list(query: &str, state: &mut State) -> String {
         state.failing_looks -= 1;
         return refusal(503, 20_503, None);
     }
+    let to = decode_form(query).into_iter().find(|(name, _)| name == "To").map(|(_, value)| value);
+    if let (Some(unreadable), Some(to)) = (state.unreadable, &to)
+        && unreadable(to)
+    {
+        return refusal(503, 20_503, None);
+    }
     let hidden = state.hidden_looks > 0;
     state.hidden_looks = state.hidden_looks.saturating_sub(1);
-    let to = decode_form(query).into_iter().find(|(name, _)| name == "To").map(|(_, value)| value);
     let date = state.date.as_deref().map_or("null".to_owned(), quoted);
     let entries: Vec<_> = state
         .taken

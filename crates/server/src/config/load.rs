@@ -87,8 +87,16 @@ impl Config {
         // One order, whatever the operating system says: the first wrong variable is always the same one.
         variables.sort();
         for (name, text) in variables {
-            set(&mut table, &name[PREFIX.len()..].to_lowercase(), &text);
-            config = parse(&table).map_err(|message| environment_error(&name, &message))?;
+            let key = name[PREFIX.len()..].to_lowercase();
+            set(&mut table, &key, value(&text));
+            config = match parse(&table) {
+                Ok(config) => config,
+                Err(message) => {
+                    // A telephone number, or a password of digits, looks like a number and is a text.
+                    set(&mut table, &key, Value::String(text));
+                    parse(&table).map_err(|_| environment_error(&name, &message))?
+                }
+            };
         }
         Ok(config)
     }
@@ -122,14 +130,17 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
     toml::from_str::<Table>(&text).map_err(wrong)
 }
 
-/// Puts `text` where `name` points: `http_listen` is `listen` in `[http]`, `data_dir` is at the top.
-fn set(table: &mut Table, name: &str, text: &str) {
-    // Numbers and lists are written as in the file; everything else is a text without quotes.
-    let value = toml::from_str::<Table>(&format!("value = {text}"))
+/// Numbers and lists are written as in the file; everything else is a text without quotes.
+fn value(text: &str) -> Value {
+    toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
         .and_then(|mut table| table.remove("value"))
         .filter(|value| matches!(value, Value::Integer(_) | Value::Boolean(_) | Value::Array(_) | Value::Table(_)))
-        .unwrap_or_else(|| Value::String(text.to_owned()));
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Puts `value` where `name` points: `http_listen` is `listen` in `[http]`, `data_dir` is at the top.
+fn set(table: &mut Table, name: &str, value: Value) {
     let sections = ["http", "rtmp", "database", "access", "geo", "admin", "oidc", "outbound", "sms", "email"];
     match name.split_once('_').filter(|(section, _)| sections.contains(section)) {
         Some((section, key)) => {
@@ -219,6 +230,8 @@ mod tests {
             ("STAGEDOOR_ACCESS_SESSION_S", "60"),
             ("STAGEDOOR_HTTP_TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
             ("STAGEDOOR_DATABASE_URL", "postgres://db/x"),
+            ("STAGEDOOR_SMS_FROM", "+15005550006"),
+            ("STAGEDOOR_SMS_AUTH_TOKEN", "0123456789"),
             ("STAGEDOOR_TEST_POSTGRES", "ignored"),
             ("PATH", "ignored"),
         ]);
@@ -228,6 +241,8 @@ mod tests {
         assert_eq!(config.http.trusted_proxies.len(), 1);
         assert_eq!(config.data_dir, Path::new("/var/a"));
         assert_eq!(config.database_url(), "postgres://db/x");
+        assert_eq!(config.sms.from.as_deref(), Some("+15005550006"), "a text of digits is a text");
+        assert_eq!(config.sms.auth_token.map(|token| token.expose().to_owned()).as_deref(), Some("0123456789"));
     }
 
     #[test]

@@ -158,7 +158,10 @@ impl Messages {
     /// Begins everything that is due; says how long there is nothing more.
     async fn begin(self: &Arc<Self>, in_hand: &mut JoinSet<()>) -> Result<Duration, TurnError> {
         while self.expand().await? {}
-        self.look().await?;
+        for message in self.doubtful(IN_HAND_MAX.saturating_sub(in_hand.len())).await? {
+            let this = self.clone();
+            in_hand.spawn(async move { in_doubt(this.look(message).await) });
+        }
         let now = self.world.clock.now();
         for event in messages::awake(&self.world.db, now).await? {
             while in_hand.len() < IN_HAND_MAX {
@@ -167,12 +170,7 @@ impl Messages {
                     Turn::Again => {}
                     Turn::Claimed(claimed) => {
                         let this = self.clone();
-                        in_hand.spawn(async move {
-                            if let Err(error) = this.deliver(*claimed).await {
-                                // The claim stands; it is looked up when its lease is over.
-                                tracing::warn!(error = &error as &dyn std::error::Error, "a message stays in doubt");
-                            }
-                        });
+                        in_hand.spawn(async move { in_doubt(this.deliver(*claimed).await) });
                     }
                 }
             }
@@ -192,7 +190,9 @@ impl Messages {
     /// [`TurnError`]; what was begun is finished by a later turn.
     pub async fn turn(&self) -> Result<u32, TurnError> {
         while self.expand().await? {}
-        self.look().await?;
+        for message in self.doubtful(IN_HAND_MAX).await? {
+            self.look(message).await?;
+        }
         let mut given = 0;
         for event in messages::awake(&self.world.db, self.world.clock.now()).await? {
             loop {
@@ -227,6 +227,13 @@ impl Messages {
 
     fn hint(&self, event: EventId) {
         self.world.bus.hint(Hint::Event(event, Topic::Messages));
+    }
+}
+
+/// What could not be written down is looked up when its claim is over.
+fn in_doubt(result: Result<(), TurnError>) {
+    if let Err(error) = result {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a message stays in doubt");
     }
 }
 

@@ -165,22 +165,27 @@ impl Messages {
         }
     }
 
-    /// Looks for messages whose claim is over.
-    pub(super) async fn look(&self) -> Result<(), TurnError> {
+    /// Takes messages into our hands whose claim is over, `most` of them.
+    pub(super) async fn doubtful(&self, most: usize) -> Result<Vec<Message>, DbError> {
+        let most = u32::try_from(most).unwrap_or(LOOKS_PER_TURN).min(LOOKS_PER_TURN);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
         let now = self.world.clock.now();
         let mut tx = self.world.db.write().await?;
-        let doubtful = messages::take_over(&mut tx, now, now.plus(LEASE), LOOKS_PER_TURN).await?;
-        if doubtful.is_empty() {
-            return Ok(());
+        let doubtful = messages::take_over(&mut tx, now, now.plus(LEASE), most).await?;
+        if !doubtful.is_empty() {
+            tx.commit().await?;
         }
-        tx.commit().await?;
-        for message in doubtful {
-            let Some(claimed) = self.reopen(message, now).await? else { continue };
-            let gateway = self.gateways.of_channel(claimed.message.channel);
-            let found = tokio::time::timeout(SEND_MAX, gateway.find(&claimed.letter)).await;
-            self.resolve(&claimed, found.unwrap_or(Found::NoAnswer)).await?;
-        }
-        Ok(())
+        Ok(doubtful)
+    }
+
+    /// Asks the gateway for a message in doubt, and writes down what it says.
+    pub(super) async fn look(&self, message: Message) -> Result<(), TurnError> {
+        let Some(claimed) = self.reopen(message, self.world.clock.now()).await? else { return Ok(()) };
+        let gateway = self.gateways.of_channel(claimed.message.channel);
+        let found = tokio::time::timeout(SEND_MAX, gateway.find(&claimed.letter)).await;
+        self.resolve(&claimed, found.unwrap_or(Found::NoAnswer)).await
     }
 
     /// The letter of a claim that somebody else made.

@@ -10,6 +10,7 @@ mod concurrency;
 mod feeds;
 mod hooks;
 mod importing;
+mod killed;
 mod laws;
 mod leaks;
 mod log;
