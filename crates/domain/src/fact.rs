@@ -101,6 +101,9 @@ pub enum Fact {
     /// What is known about an invitee changed: name, contact, tags, guests, uses, end.
     #[serde(rename = "invitation.changed")]
     InvitationChanged { event: EventId, invitation: InvitationId },
+    /// Invitees were tagged, or lost tags.
+    #[serde(rename = "invitation.tagged")]
+    InvitationsTagged { event: EventId, count: u32 },
     /// Invitees got new codes; sessions on the old ones had ended by then.
     #[serde(rename = "invitation.codes_replaced")]
     CodesReplaced { event: EventId, count: u32 },
@@ -323,6 +326,7 @@ impl Fact {
             | Self::InvitationRevoked { event, .. }
             | Self::CodeRevealed { event, .. }
             | Self::InvitationChanged { event, .. }
+            | Self::InvitationsTagged { event, .. }
             | Self::CodesReplaced { event, .. }
             | Self::InvitationUnblocked { event, .. }
             | Self::ContactRevealed { event, .. }

@@ -241,6 +241,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/invitations/tags": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tags that invitees to an event have. */
+        get: operations["list_tags"];
+        put?: never;
+        /** Put tags on many, and take tags off them. */
+        post: operations["tag_invitations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/invitations/{invitation}": {
         parameters: {
             query?: never;
@@ -248,14 +266,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** One invitation. */
+        get: operations["read_invitation"];
         put?: never;
         post?: never;
         /** Withdraw an invitation. Its session ends at once, and its code never works again. */
-        delete: operations["revoke"];
+        delete: operations["revoke_invitation"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Change what is known about somebody. */
+        patch: operations["change_invitation"];
         trace?: never;
     };
     "/api/v1/events/{event}/invitations/{invitation}/code": {
@@ -266,7 +286,24 @@ export interface paths {
             cookie?: never;
         };
         /** Show a code again. Every look is written to the log of facts. */
-        get: operations["code"];
+        get: operations["read_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/{invitation}/contact": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how somebody is reached. Every look is written to the log of facts. */
+        get: operations["read_contact"];
         put?: never;
         post?: never;
         delete?: never;
@@ -286,6 +323,23 @@ export interface paths {
         put?: never;
         /** Write to one invitee. It goes out at once, also in quiet hours. */
         post: operations["write_to_invitee"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/{invitation}/unblock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let somebody in again who was kept out. */
+        post: operations["unblock_invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1699,6 +1753,16 @@ export interface components {
             /** @description A one-time password from an app. */
             totp?: string | null;
         };
+        /** @description How somebody is reached, and what was noted about them. */
+        ContactView: {
+            email?: string | null;
+            note?: string | null;
+            /**
+             * @description In E.164.
+             * @example +33612341234
+             */
+            phone?: string | null;
+        };
         /** @description The figures of an event. */
         Counters: {
             /**
@@ -2070,16 +2134,59 @@ export interface components {
         Invitation: {
             /**
              * Format: date-time
+             * @description Since when an organiser keeps them out.
+             */
+            blocked_at?: string | null;
+            /**
+             * Format: date-time
              * @description When they were invited.
              */
             created_at: string;
+            /**
+             * @description Their e-mail address, masked unless it was asked for in the clear.
+             * @example a•••@example.org
+             */
+            email?: string | null;
+            /**
+             * Format: date-time
+             * @description When they were forgotten: what was known about them is gone.
+             */
+            erased_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When the invitation ends by itself.
+             */
+            expires_at?: string | null;
+            /** @description Whose guest they are. */
+            guest_of?: string | null;
             /**
              * @description The invitation.
              * @example inv_01kaf3x6m8e9t8s2v4w6y8z0ab
              */
             id: string;
+            /** @description Their own language, as a BCP 47 tag; absent for the event's. */
+            language?: string | null;
+            /** @description Whether number and address are masked, and the note is withheld. */
+            masked: boolean;
+            /**
+             * Format: int32
+             * @description Sessions that it may open; absent for any number.
+             */
+            max_uses?: number | null;
             /** @description Who they are. */
             name: string;
+            /** @description What was noted about them; only in the clear. */
+            note?: string | null;
+            /**
+             * @description Their telephone number, masked unless it was asked for in the clear.
+             * @example +33 6 •• •• 12 34
+             */
+            phone?: string | null;
+            /**
+             * Format: int32
+             * @description Guests that they may bring.
+             */
+            plus_ones: number;
             /**
              * Format: date-time
              * @description When their code was first used.
@@ -2087,14 +2194,92 @@ export interface components {
             redeemed_at?: string | null;
             session?: components["schemas"]["Viewer"] | null;
             state: components["schemas"]["InvitationState"];
+            /**
+             * Format: date-time
+             * @description Since when it stands there.
+             */
+            state_at: string;
+            /** @description What they are tagged with, in alphabetical order. */
+            tags: string[];
+            /**
+             * Format: int32
+             * @description Sessions that the present code opened.
+             */
+            uses: number;
+        };
+        /** @description What is to change about somebody. What is absent stays; `null` takes away. */
+        InvitationChange: {
+            /** @description An e-mail address. */
+            email?: string | null;
+            /**
+             * Format: date-time
+             * @description When the invitation ends by itself. One that has expired goes on when its end is moved or taken away.
+             */
+            expires_at?: string | null;
+            /** @description A BCP 47 tag; `null` for the event's language. */
+            language?: string | null;
+            /**
+             * Format: int32
+             * @description Sessions that the code may open, at least 1.
+             */
+            max_uses?: number | null;
+            /** @description One line, 1 to 200 characters. */
+            name?: string | null;
+            /** @description At most 2000 characters. */
+            note?: string | null;
+            /** @description A telephone number; without a country code it is of the event's default country. */
+            phone?: string | null;
+            /**
+             * Format: int32
+             * @description Guests that they may bring, at most 100. Those who were brought already stay.
+             */
+            plus_ones?: number | null;
+            /** @description All their tags, at most 20. */
+            tags?: string[] | null;
+        };
+        /** @description An invitee, how their invitation came to where it stands, and whom they bring. */
+        InvitationDetail: components["schemas"]["Invitation"] & {
+            /** @description In the order of their invitations. */
+            guests: components["schemas"]["Invitation"][];
+            /** @description Oldest first. */
+            history: components["schemas"]["InvitationStep"][];
         };
         /** @description A new invitation with its code. */
         InvitationMade: components["schemas"]["Invitation"] & components["schemas"]["Code"];
+        /** @description A part of the list of invitees. */
+        InvitationPage: {
+            /** @description How many of those who match all but `states` stand where; on the first page only. */
+            by_state?: {
+                [key: string]: number;
+            } | null;
+            /** @description The entries, newest first. */
+            data: components["schemas"]["Invitation"][];
+            /**
+             * Format: int64
+             * @description Invitees who match; on the first page only.
+             */
+            matching?: number | null;
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+            /**
+             * Format: int64
+             * @description Invitees at all; on the first page only.
+             */
+            total?: number | null;
+        };
         /**
          * @description Where an invitation stands. It is about the present code: a new code begins at `created` again.
          * @enum {string}
          */
         InvitationState: "created" | "queued" | "sent" | "delivered" | "failed" | "opened" | "redeemed" | "revoked" | "expired";
+        /** @description A step in the life of an invitation. */
+        InvitationStep: {
+            /** Format: date-time */
+            at: string;
+            /** @description By what a message went, why it failed, or nothing. */
+            detail: string;
+            state: components["schemas"]["InvitationState"];
+        };
         /**
          * @description How far behind the broadcaster viewers are.
          * @enum {string}
@@ -2400,8 +2585,33 @@ export interface components {
         };
         /** @description Who is to be invited. */
         NewInvitation: {
+            /** @description Their e-mail address. */
+            email?: string | null;
+            /**
+             * Format: date-time
+             * @description When the invitation ends by itself.
+             */
+            expires_at?: string | null;
+            /** @description Their language, as a BCP 47 tag; the event's without it. */
+            language?: string | null;
+            /**
+             * Format: int32
+             * @description Sessions that the code may open, at least 1; any number without it.
+             */
+            max_uses?: number | null;
             /** @description One line, 1 to 200 characters. */
             name: string;
+            /** @description What organisers want to remember, at most 2000 characters. */
+            note?: string | null;
+            /** @description Their telephone number; without a country code it is of the event's default country. */
+            phone?: string | null;
+            /**
+             * Format: int32
+             * @description Guests that they may bring, at most 100.
+             */
+            plus_ones?: number;
+            /** @description At most 20. */
+            tags?: string[];
         };
         /** @description A new passkey. */
         NewPasskey: {
@@ -2823,33 +3033,6 @@ export interface components {
                  * @description How often it was noticed.
                  */
                 times: number;
-            }[];
-            /** @description For the next page; absent on the last one. */
-            next_cursor?: string | null;
-        };
-        /** @description A part of a list. */
-        Page_Invitation: {
-            /** @description The entries, newest first. */
-            data: {
-                /**
-                 * Format: date-time
-                 * @description When they were invited.
-                 */
-                created_at: string;
-                /**
-                 * @description The invitation.
-                 * @example inv_01kaf3x6m8e9t8s2v4w6y8z0ab
-                 */
-                id: string;
-                /** @description Who they are. */
-                name: string;
-                /**
-                 * Format: date-time
-                 * @description When their code was first used.
-                 */
-                redeemed_at?: string | null;
-                session?: components["schemas"]["Viewer"] | null;
-                state: components["schemas"]["InvitationState"];
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -3421,20 +3604,31 @@ export interface components {
         /** @description What invitees have in common; what is absent matches everybody. */
         SelectionFilter: {
             /**
-             * @description Part of a name, in any case.
+             * @description Whether an organiser keeps them out.
+             * @default null
+             */
+            blocked?: boolean | null;
+            /**
+             * @description Their own language: one of these, at most 20.
+             * @default []
+             */
+            languages?: string[];
+            /**
+             * @description Parts of a name, in any order, in any case, with or without accents. A whole telephone number or e-mail address
+             *     finds whoever has it, for those who may see people.
              * @default null
              */
             search?: string | null;
             /**
-             * @description Where their invitation stands.
-             * @default null
+             * @description Where their invitation stands: one of these.
+             * @default []
              */
-            state?: string | null;
+            states?: components["schemas"]["InvitationState"][];
             /**
-             * @description What they are tagged with.
-             * @default null
+             * @description What they are tagged with: one of these, at most 10.
+             * @default []
              */
-            tag?: string | null;
+            tags?: string[];
         };
         /** @description An order, and how far it is. */
         Send: {
@@ -3601,6 +3795,37 @@ export interface components {
             /** @description Where the broadcast stands. */
             state: components["schemas"]["State"];
             video?: components["schemas"]["VideoStatus"] | null;
+        };
+        /** @description A tag and how many have it. */
+        Tag: {
+            /**
+             * Format: int64
+             * @description Invitees who have it.
+             */
+            invitations: number;
+            /** @description The tag. */
+            tag: string;
+        };
+        /** @description How many it was done to. */
+        Tagged: {
+            /**
+             * Format: int64
+             * @description Invitees.
+             */
+            changed: number;
+        };
+        /** @description Which tags are put on whom, and which are taken off. */
+        Tagging: {
+            /** @description At most 20. */
+            add?: string[];
+            /** @description At most 20. */
+            remove?: string[];
+            selection: components["schemas"]["SelectionBody"];
+        };
+        /** @description The tags of an event. */
+        Tags: {
+            /** @description In alphabetical order, the first thousand. */
+            data: components["schemas"]["Tag"][];
         };
         /** @description What happens when a code is used on a second device while the first one is watching. */
         TakeoverPolicy: {
@@ -4692,9 +4917,31 @@ export interface operations {
     list_invitations: {
         parameters: {
             query?: {
-                /** @description Part of a name, in any case. */
+                /**
+                 * @description Parts of a name, in any order, in any case, with or without accents. A whole telephone number or e-mail address
+                 *     finds whoever has it, for those who may see people.
+                 */
                 search?: string;
-                /** @description Entries at most: 1 to 100, by default 50. */
+                /**
+                 * @description Where their invitation stands: one of these.
+                 * @example sent,delivered
+                 */
+                states?: string;
+                /**
+                 * @description What they are tagged with: one of these, at most 10.
+                 * @example press,vip
+                 */
+                tags?: string;
+                /**
+                 * @description Their own language: one of these, at most 20.
+                 * @example fr,de
+                 */
+                languages?: string;
+                /** @description Whether an organiser keeps them out. */
+                blocked?: boolean;
+                /** @description Numbers, addresses and notes in the clear: for those who may see people. Each is a line in the log. */
+                reveal?: boolean;
+                /** @description Entries at most: 1 to 500, by default 50. */
                 limit?: number;
                 /** @description `next_cursor` of the page before. */
                 cursor?: string;
@@ -4712,7 +4959,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_Invitation"];
+                    "application/json": components["schemas"]["InvitationPage"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             default: {
@@ -4748,6 +5003,15 @@ export interface operations {
                     "application/json": components["schemas"]["InvitationMade"];
                 };
             };
+            /** @description `phone_taken` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4766,7 +5030,118 @@ export interface operations {
             };
         };
     };
-    revoke: {
+    list_tags: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tags"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tag_invitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Tagging"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tagged"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_invitation: {
+        parameters: {
+            query?: {
+                /** @description Number, address and note in the clear: for those who may see people. It is a line in the log. */
+                reveal?: boolean;
+            };
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_invitation: {
         parameters: {
             query?: never;
             header?: never;
@@ -4803,7 +5178,66 @@ export interface operations {
             };
         };
     };
-    code: {
+    change_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationDetail"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `phone_taken`, `erased` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_code: {
         parameters: {
             query?: never;
             header?: never;
@@ -4821,6 +5255,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Code"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_contact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContactView"];
                 };
             };
             404: {
@@ -4866,6 +5338,44 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unblock_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationDetail"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

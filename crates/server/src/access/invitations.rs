@@ -19,7 +19,7 @@ use super::{Access, Unopenable};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::{self, By, Found, Hashes, Invitation, SealedContact};
-use crate::ports::db::{DbError, Tx};
+use crate::ports::db::{DbError, Tx, invitation_tags};
 
 /// Who is to be invited.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,8 @@ pub struct NewInvitee {
     pub max_uses: Option<u32>,
     /// Guests that they may bring.
     pub plus_ones: u32,
+    /// Words to find them by.
+    pub tags: Vec<String>,
 }
 
 impl NewInvitee {
@@ -182,6 +184,7 @@ impl Access {
         let id = invitation.id;
         let mut tx = self.db.write().await?;
         invitations::insert(&mut tx, allowed, &invitation, &hashes).await?;
+        invitation_tags::add(&mut tx, allowed, &[id], &new.tags).await?;
         facts::append(&mut tx, &self.random, now, actor, Fact::InvitationCreated { event, invitation: id }).await?;
         tx.commit().await?;
         self.bus.hint(Hint::Event(event, Topic::Invitations));
@@ -245,7 +248,7 @@ impl Access {
         invitations::insert_all(tx, &allowed, &new).await?;
         if !tags.is_empty() {
             known.extend(new.iter().map(|(invitation, _)| invitation.id));
-            invitations::tag(tx, &allowed, &known, tags).await?;
+            invitation_tags::add(tx, &allowed, &known, tags).await?;
         }
         Ok(taken)
     }
@@ -303,7 +306,7 @@ impl Access {
         let mut contact = known.clone();
         fill(&mut contact, &new.contact);
         if contact != known {
-            let sealed = self.seal_contact(row.id, &contact);
+            let sealed = self.reseal(row, &contact)?;
             invitations::set_contact(tx, allowed, row.id, &sealed).await?;
             (row.person_key, row.contact) = (sealed.person_key, sealed.contact);
         }
@@ -354,11 +357,27 @@ impl Access {
 
     /// Seals how somebody is reached with a new key of their own.
     fn seal_contact(&self, id: InvitationId, contact: &Contact) -> SealedContact {
-        let phone = contact.phone.as_ref().map(|phone| self.phone_hash(phone));
-        let email = contact.email.as_ref().map(|email| self.email_hash(email));
-        if contact.is_empty() {
-            return SealedContact { phone, email, ..SealedContact::default() };
-        }
+        let key: [u8; 32] = self.random.bytes();
+        let person_key =
+            (!contact.is_empty()).then(|| self.keys.vault.seal_bytes(Sealed::Contact(id), &key, &self.random));
+        self.seal_contact_with(id, &key, person_key, contact)
+    }
+
+    /// Seals how the invitee of this row is reached with the key that they have: messages to them hang on it as well.
+    pub(super) fn reseal(&self, row: &Invitation, contact: &Contact) -> Result<SealedContact, ContactError> {
+        let Some(person_key) = &row.person_key else { return Ok(self.seal_contact(row.id, contact)) };
+        let allowed = self.own(row.event, Sealed::Contact(row.id))?;
+        let key: [u8; 32] = self.keys.vault.open_bytes(&allowed, person_key)?.try_into().map_err(|_| Unopenable)?;
+        Ok(self.seal_contact_with(row.id, &key, Some(person_key.clone()), contact))
+    }
+
+    fn seal_contact_with(
+        &self,
+        id: InvitationId,
+        key: &[u8; 32],
+        person_key: Option<Vec<u8>>,
+        contact: &Contact,
+    ) -> SealedContact {
         let written = Written {
             phone: contact.phone.as_ref().map(|phone| phone.expose().to_owned()),
             email: contact.email.as_ref().map(|email| email.expose().to_owned()),
@@ -366,13 +385,12 @@ impl Access {
         };
         // Three texts: it cannot fail.
         let text = serde_json::to_string(&written).unwrap_or_default();
-        let key: [u8; 32] = self.random.bytes();
-        let what = Sealed::Contact(id);
+        let sealed = (!contact.is_empty()).then(|| Vault::new(*key).seal(Sealed::Contact(id), &text, &self.random));
         SealedContact {
-            person_key: Some(self.keys.vault.seal_bytes(what, &key, &self.random)),
-            contact: Some(Vault::new(key).seal(what, &text, &self.random)),
-            phone,
-            email,
+            person_key,
+            contact: sealed,
+            phone: contact.phone.as_ref().map(|phone| self.phone_hash(phone)),
+            email: contact.email.as_ref().map(|email| self.email_hash(email)),
         }
     }
 
@@ -406,7 +424,7 @@ impl Access {
     }
 
     /// The permission of the server itself to use what is sealed about an invitee: to send, to mask.
-    fn own(&self, event: EventId, sealed: Sealed) -> Result<Allowed<Reveal>, Denied> {
+    pub(super) fn own(&self, event: EventId, sealed: Sealed) -> Result<Allowed<Reveal>, Denied> {
         decide(Reveal { event: Some(event), sealed }, &Facts::Server, self.clock.now())
     }
 

@@ -9,6 +9,7 @@
 mod accounts;
 mod admission;
 mod approach;
+mod changes;
 mod ending;
 mod factors;
 mod geo;
@@ -16,6 +17,7 @@ mod invitations;
 mod keys;
 mod letters;
 mod limits;
+mod many;
 mod organiser;
 mod own;
 mod password;
@@ -47,6 +49,7 @@ use tokio_util::sync::CancellationToken;
 pub use accounts::{AccountChange, FirstAdmin, GovernRefused};
 pub use admission::{InLine, NotQueued, Queued};
 pub use approach::ApproachRefused;
+pub use changes::{Change, ChangeRefused};
 pub use ending::Ended;
 pub use factors::{
     Enrolment, FactorRefused, MadePasskey, Options, PublicKeyCredential, RegisterPublicKeyCredential, passkeys_work_at,
@@ -321,7 +324,7 @@ impl Access {
         }
     }
 
-    /// Ends the sessions whose time is up: one turn of [`run`](Self::run).
+    /// Ends the sessions and invitations whose time is up: one turn of [`run`](Self::run).
     ///
     /// # Errors
     ///
@@ -334,7 +337,7 @@ impl Access {
             tx.commit().await?;
             self.forget(seat.session, EndReason::Expired);
         }
-        Ok(())
+        self.expire_invitations().await
     }
 
     /// Counts who is watching, so that a peak between two samples is not missed.

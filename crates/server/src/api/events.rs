@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Broadcast, Browse, CreateEvent, Look, Organise, Reveal, Sealed};
 use stagedoor_domain::event::{
@@ -14,7 +14,7 @@ use stagedoor_domain::id::{EventId, KeyId, StreamId, TeamId};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, RtmpUrl, line, room};
+use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, RtmpUrl, line, present, room};
 use super::policy::{PolicyChange, PolicySchema};
 use super::problem::{Body, Problem};
 use crate::live::StreamStatus;
@@ -141,11 +141,6 @@ pub(super) struct EventChange {
     team_id: Option<Option<TeamId>>,
     /// Each section replaces that section as a whole.
     policy: Option<PolicyChange>,
-}
-
-/// Tells `null` from absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 fn no_team() -> Problem {

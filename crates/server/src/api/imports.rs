@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::extract::{Json, Organiser, Page, Paging, Path, Query, room};
-use super::invitations::{language, tags};
+use super::people::{language, tags};
 use super::problem::{Body, Problem};
 use crate::people::{ImportError, Settings, Upload, View};
 use crate::ports::db::DbError;

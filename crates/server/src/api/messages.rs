@@ -8,7 +8,7 @@ use axum::extract::State as Shared;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{InvitationState, Look, Moderate, Organise, SeePeople};
+use stagedoor_domain::access::{Look, Moderate, Organise, SeePeople};
 use stagedoor_domain::event::MessagePolicy;
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, MessageId, SendId};
@@ -20,18 +20,16 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, room};
+use super::people::SelectionBody;
 use super::problem::{Body, Problem};
 use crate::access::{Room, SealedFor, Written};
 use crate::config::SmsGateway;
 use crate::facts;
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::messages::{Filter, Listed, NewSingle};
-use crate::ports::db::selection::{self, Selection};
 use crate::ports::db::sends::{Send, Tally};
-use crate::ports::db::{events, invitations, message_templates, messages, opt_outs, sends, teams};
+use crate::ports::db::{events, invitations, message_templates, messages, opt_outs, selection, sends, teams};
 
-/// Invitees that are named one by one in an order at most: what fits in a request. A filter has no such limit.
-const IDS_MAX: usize = 1_800;
 /// Bytes of a language tag at most (RFC 5646 asks for 35).
 const LANGUAGE_BYTES_MAX: usize = 35;
 
@@ -585,51 +583,6 @@ async fn single(
 
 // Orders.
 
-/// Some invitees: by their ids, or all who match a filter.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-pub(super) enum SelectionBody {
-    /// These, at most 1800.
-    Ids {
-        /// Which ones.
-        #[schema(value_type = Vec<String>, max_items = 1800)]
-        ids: Vec<InvitationId>,
-    },
-    /// All who match when it is carried out.
-    Filter {
-        /// What they have in common.
-        filter: SelectionFilter,
-        /// But not these.
-        #[serde(default)]
-        #[schema(value_type = Vec<String>, required = false)]
-        except: Vec<InvitationId>,
-    },
-}
-
-/// What invitees have in common; what is absent matches everybody.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct SelectionFilter {
-    /// Part of a name, in any case.
-    search: Option<String>,
-    /// Where their invitation stands.
-    #[schema(value_type = Option<String>)]
-    state: Option<InvitationState>,
-    /// What they are tagged with.
-    tag: Option<String>,
-}
-
-impl From<SelectionBody> for Selection {
-    fn from(body: SelectionBody) -> Self {
-        match body {
-            SelectionBody::Ids { ids } => Self::Ids { ids },
-            SelectionBody::Filter { filter: SelectionFilter { search, state, tag }, except } => {
-                Self::Filter { filter: selection::Filter { search, state, tag }, except }
-            }
-        }
-    }
-}
-
 /// What is to be sent, and to whom.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -764,14 +717,7 @@ pub(super) async fn create_send(
     if !new.kind.has_template() {
         return Err(Problem::field("/kind", "This is invitation, reminder or new_code."));
     }
-    let selection = Selection::from(new.selection);
-    let named = match &selection {
-        Selection::Ids { ids } => ids.len(),
-        Selection::Filter { except, .. } => except.len(),
-    };
-    if named > IDS_MAX {
-        return Err(Problem::field("/selection", "Name at most 1800 people, or use a filter."));
-    }
+    let selection = new.selection.understood(&api, &organiser, event)?;
     let now = api.clock.now();
     let total = selection::count(&api.db, event, &selection).await?;
     let text = serde_json::to_string(&selection).map_err(|_| Problem::internal())?;

@@ -27,6 +27,7 @@ mod log;
 mod login;
 mod messages;
 mod pages;
+mod people;
 mod places;
 mod policy;
 mod preview;
@@ -183,9 +184,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(events::list_keys, events::create_key))
         .routes(routes!(events::revoke_key))
         .routes(routes!(events::end_broadcast))
-        .routes(routes!(invitations::list, invitations::create))
-        .routes(routes!(invitations::revoke))
-        .routes(routes!(invitations::code))
+        .routes(routes!(people::list, people::create))
+        .routes(routes!(people::list_tags, people::tag_many))
+        .routes(routes!(people::read, people::change, people::revoke))
+        .routes(routes!(people::contact))
+        .routes(routes!(people::code))
+        .routes(routes!(people::unblock))
         .routes(routes!(imports::list, imports::upload))
         .routes(routes!(imports::read, imports::cancel))
         .routes(routes!(imports::start))

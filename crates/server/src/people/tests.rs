@@ -21,6 +21,7 @@ use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
 use crate::ports::db::events::Event;
 use crate::ports::db::imports::{self, Import, State};
+use crate::ports::db::selection::Filter;
 use crate::ports::db::testing::{both, proof};
 use crate::ports::db::{Db, invitations};
 use crate::ports::random::Random;
@@ -104,7 +105,7 @@ impl House {
     /// Name → telephone and address, in the clear.
     async fn everybody(&self) -> BTreeMap<String, (String, String)> {
         let mut all = BTreeMap::new();
-        for row in invitations::list(&self.db, self.event, "", None, 1_000).await.unwrap() {
+        for row in invitations::list(&self.db, self.event, &Filter::default(), None, 1_000).await.unwrap() {
             let allowed = proof::of(Reveal { event: Some(row.event), sealed: Sealed::Contact(row.id) });
             let contact = self.access.contact(&allowed, &row).unwrap();
             let phone = contact.phone.map(|phone| phone.expose().to_owned()).unwrap_or_default();
@@ -154,7 +155,7 @@ async fn a_list_is_understood_read_and_thrown_away() {
         );
         let (sheet, _) = house.people.error_rows(done.id, 0).await.unwrap();
         assert!(sheet.starts_with("4,phone,invalid_phone,") && !sheet.contains("12"), "{sheet}");
-        let ada = &invitations::list(&db, house.event, "ada", None, 9).await.unwrap()[0];
+        let ada = &invitations::list(&db, house.event, &Filter::named("ada"), None, 9).await.unwrap()[0];
         assert_eq!((ada.language.as_str(), ada.state), ("fr", InvitationState::Created));
         let sending = house.access.contact_for_sending(ada.id).await.unwrap().unwrap();
         assert_eq!(sending.phone.unwrap().expose(), "+33612345678");

@@ -18,6 +18,7 @@ mod matrix;
 mod messaging;
 mod operation;
 mod organising;
+mod people;
 mod preview;
 mod provenance;
 mod refusals;

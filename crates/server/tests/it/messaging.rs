@@ -148,7 +148,7 @@ async fn a_filter_reaches_all_who_match_and_what_makes_no_sense_is_refused() {
         for (name, phone) in [("Ada", "+33612345601"), ("Adam", "+33612345602"), ("Bob", "+33612345603")] {
             invite(stage, &event, name, phone).await;
         }
-        let selection = json!({"filter": {"search": "ada", "state": "created"}});
+        let selection = json!({"filter": {"search": "ada", "states": ["created"]}});
         let body = json!({"selection": selection, "channel": "sms", "kind": "reminder"});
         let send = admin.post(&format!("{base}/sends"), body).await;
         assert_eq!((send.status, send.json()["total"].as_u64()), (201, Some(2)), "{send:?}");

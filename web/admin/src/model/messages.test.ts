@@ -138,6 +138,6 @@ it("takes a number as people write it", () => {
 
 it("says whom an order is for as a filter", () => {
   expect(selectionOf("all")).toEqual({ filter: {} });
-  expect(selectionOf("created")).toEqual({ filter: { state: "created" } });
+  expect(selectionOf("created")).toEqual({ filter: { states: ["created"] } });
   expect(isWho("everybody")).toBe(false);
 });

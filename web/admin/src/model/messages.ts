@@ -155,7 +155,7 @@ export function isWho(value: unknown): value is Who {
 
 /** The same, as the server wants it: a filter, resolved when the order is carried out. */
 export function selectionOf(who: Who): SelectionBody {
-  return { filter: who === "all" ? {} : { state: who } };
+  return { filter: who === "all" ? {} : { states: [who] } };
 }
 
 /** What people were asked to do with a message: what failed for a reason that trying again may change. */

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::deliver::TokenCheck;
 use crate::ports::db::events::Event;
+use crate::ports::db::selection::Filter;
 use crate::ports::db::{api_tokens, events, invitations, stream_keys};
 
 const TITLE: &str = "Stagedoor demo";
@@ -184,7 +185,7 @@ async fn reveal(
 
 /// The code of the guest: the same one as long as the data folder lives.
 async fn guest_code(app: &App, who: &Who, event: EventId) -> Result<String, Box<dyn Error + Send + Sync>> {
-    let found = invitations::list(&app.db, event, GUEST, None, 10).await?;
+    let found = invitations::list(&app.db, event, &Filter::named(GUEST), None, 10).await?;
     if let Some(guest) = found.into_iter().find(|guest| guest.name == GUEST && guest.revoked_at.is_none()) {
         let code = reveal(app, who, event, Sealed::Code(guest.id), &guest.sealed).await?;
         return Ok(code.expose().to_owned());
@@ -196,7 +197,7 @@ async fn guest_code(app: &App, who: &Who, event: EventId) -> Result<String, Box<
 /// A playback token of a fresh session, for players that are no browsers; the last start's ends.
 async fn player_token(app: &App, who: &Who, event: EventId) -> Result<String, Box<dyn Error + Send + Sync>> {
     let organise = app.access.may(who, Organise { event })?;
-    for old in invitations::list(&app.db, event, PLAYER, None, 10).await? {
+    for old in invitations::list(&app.db, event, &Filter::named(PLAYER), None, 10).await? {
         if old.name == PLAYER && old.revoked_at.is_none() {
             app.access.withdraw(&organise, who.actor, old.id).await?;
         }

@@ -1,10 +1,14 @@
 //! Invitations: a person, the hash of their code, and where it stands.
 
+use std::collections::HashMap;
+
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Allowed, Digest, InvitationState, Organise};
+use stagedoor_domain::access::{Allowed, Digest, InvitationState, Moderate, Organise};
 use stagedoor_domain::id::{EventId, InvitationId};
 
-use super::{Db, DbError, Many, Row, Tx, before};
+use super::fold::fold;
+use super::selection::{self, Filter};
+use super::{Db, DbError, Many, Row, Tx, Value};
 
 /// An invitee.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +178,7 @@ pub async fn insert_all(tx: &mut Tx, _: &Allowed<Organise>, new: &[(Invitation, 
             invitation.id.into(),
             invitation.event.into(),
             invitation.name.as_str().into(),
-            invitation.name.to_lowercase().into(),
+            fold(&invitation.name).into(),
             invitation.state.as_str().into(),
             invitation.state_at.into(),
             hashes.code.into(),
@@ -311,29 +315,6 @@ pub async fn set_language(tx: &mut Tx, _: &Allowed<Organise>, id: InvitationId, 
     tx.execute(sql, [language.into(), id.into()]).await.map(|_| ())
 }
 
-static TAG: Many = Many::new(
-    "INSERT INTO invitation_tags (event_id, tag, invitation_id) VALUES ",
-    3,
-    " ON CONFLICT (event_id, tag, invitation_id) DO NOTHING",
-);
-
-/// Puts tags on people; those who have one keep it.
-///
-/// # Errors
-///
-/// Any [`DbError`] of a statement.
-pub async fn tag(
-    tx: &mut Tx,
-    allowed: &Allowed<Organise>,
-    people: &[InvitationId],
-    tags: &[String],
-) -> Result<(), DbError> {
-    let rows = people
-        .iter()
-        .flat_map(|id| tags.iter().map(|tag| vec![allowed.event.into(), tag.as_str().into(), (*id).into()]));
-    tx.many(&TAG, rows.collect()).await
-}
-
 /// One invitation of `event`.
 ///
 /// # Errors
@@ -408,7 +389,7 @@ async fn note(tx: &mut Tx, id: InvitationId, state: InvitationState, at: Time, d
     tx.execute(sql, [id.into(), state.as_str().into(), at.into(), detail.into()]).await.map(|_| ())
 }
 
-/// The invitations of `event` whose name contains `search` (in any case; empty finds all), newest first.
+/// The invitations of `event` that match, newest first, from below `cursor` on.
 ///
 /// # Errors
 ///
@@ -416,21 +397,108 @@ async fn note(tx: &mut Tx, id: InvitationId, state: InvitationState, at: Time, d
 pub async fn list(
     db: &Db,
     event: EventId,
-    search: &str,
+    filter: &Filter,
     cursor: Option<InvitationId>,
     limit: u32,
 ) -> Result<Vec<Invitation>, DbError> {
-    let sql = select!("WHERE event_id = $1 AND id < $2 AND name_folded LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4");
-    let mut pattern = String::from("%");
-    for letter in search.to_lowercase().chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
+    let ids = selection::newest(db, event, filter, cursor, limit).await?;
+    of_ids(db, &ids).await
+}
+
+/// Arguments of [`of_ids`]; what is missing is filled up with the last one.
+const IDS: usize = 50;
+
+/// These invitations, of whatever event, in the order of `ids`; without those that are gone.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn of_ids(db: &Db, ids: &[InvitationId]) -> Result<Vec<Invitation>, DbError> {
+    const SQL: &str = select!(
+        "WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+         $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45,
+         $46, $47, $48, $49, $50)"
+    );
+    let mut found = HashMap::with_capacity(ids.len());
+    for some in ids.chunks(IDS) {
+        let Some(last) = some.last() else { continue };
+        let args = some.iter().chain(std::iter::repeat(last)).take(IDS).map(|id| Value::from(*id));
+        for row in db.all(SQL, args).await? {
+            let invitation = invitation(&row)?;
+            found.insert(invitation.id, invitation);
         }
-        pattern.push(letter);
     }
-    pattern.push('%');
-    let args = [event.into(), before(cursor, InvitationId::new).into(), pattern.into(), limit.into()];
-    db.all(sql, args).await?.iter().map(invitation).collect()
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Guests of one person that are told of at most: more than anybody may bring.
+const GUESTS_MAX: u32 = 1_000;
+
+/// Whom somebody brings along, in the order of their invitations.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn guests(db: &Db, host: InvitationId) -> Result<Vec<Invitation>, DbError> {
+    let sql = select!("WHERE guest_of = $1 ORDER BY id LIMIT $2");
+    db.all(sql, [host.into(), GUESTS_MAX.into()]).await?.iter().map(invitation).collect()
+}
+
+/// Writes what is known about an invitee that is not sealed: name, language, end, uses and guests.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn update(tx: &mut Tx, _: &Allowed<Organise>, row: &Invitation) -> Result<(), DbError> {
+    let sql = "UPDATE invitations SET name = $1, name_folded = $2, language = $3, expires_at = $4, max_uses = $5,
+               plus_ones = $6 WHERE id = $7";
+    let args = [
+        row.name.as_str().into(),
+        fold(&row.name).into(),
+        row.language.as_str().into(),
+        row.expires_at.into(),
+        row.max_uses.into(),
+        row.plus_ones.into(),
+        row.id.into(),
+    ];
+    tx.execute(sql, args).await.map(|_| ())
+}
+
+/// Takes an invitation that had expired back to where it stood before; says whether it had. Its new end is written by the
+/// caller.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn revive(tx: &mut Tx, id: InvitationId, now: Time) -> Result<bool, DbError> {
+    let sql = "UPDATE invitations SET state_at = $1, state = COALESCE((SELECT h.state FROM invitation_history h
+                   WHERE h.invitation_id = $2 AND h.state <> 'expired' ORDER BY h.number DESC LIMIT 1), 'created')
+               WHERE id = $2 AND state = 'expired' RETURNING state";
+    let Some(row) = tx.one(sql, [now.into(), id.into()]).await? else { return Ok(false) };
+    let state = row.known("state", InvitationState::from_name)?;
+    note(tx, id, state, now, "extended").await.map(|()| true)
+}
+
+/// Lets somebody in again who was kept out of the event of the permission; says whether they were.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn unblock(tx: &mut Tx, allowed: &Allowed<Moderate>, id: InvitationId) -> Result<bool, DbError> {
+    let sql = "UPDATE invitations SET blocked_at = NULL WHERE id = $1 AND event_id = $2 AND blocked_at IS NOT NULL";
+    Ok(tx.execute(sql, [id.into(), allowed.event.into()]).await? > 0)
+}
+
+/// Some invitations whose time is up and that do not say so yet.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn due(db: &Db, now: Time, limit: u32) -> Result<Vec<(EventId, InvitationId)>, DbError> {
+    let sql = "SELECT event_id, id FROM invitations WHERE expires_at <= $1 AND state NOT IN ('expired', 'revoked')
+               ORDER BY expires_at LIMIT $2";
+    let rows = db.all(sql, [now.into(), limit.into()]).await?;
+    rows.iter().map(|row| Ok((row.parse("event_id")?, row.parse("id")?))).collect()
 }
 
 /// How many people are invited to `event`, in whatever state.
@@ -630,29 +698,77 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_searched_in_any_case_and_literally() {
+    async fn what_is_known_about_somebody_is_changed_and_found_under_the_new_name() {
         both(async |db| {
             let event = sample::event(&db).await;
-            for (number, name) in ["Ada Žižková", "100% Bob", "a_b", "!x"].into_iter().enumerate() {
-                sample::invitation_named(&db, event.id, name, u8::try_from(number).unwrap()).await;
+            let allowed = proof::organise(event.id);
+            let host = sample::invitation(&db, event.id).await;
+            let changed = Invitation {
+                name: "Žofie".into(),
+                language: "cs".into(),
+                expires_at: Some(Time::from_millis(70)),
+                max_uses: Some(2),
+                plus_ones: 4,
+                ..host.clone()
+            };
+            let guest = Invitation {
+                guest_of: Some(host.id),
+                ..Invitation::new(InvitationId::new(sample::uuid()), event.id, "Bob", vec![1], Time::from_millis(5))
+            };
+            let mut tx = db.write().await.unwrap();
+            update(&mut tx, &allowed, &changed).await.unwrap();
+            insert(&mut tx, &allowed, &guest, &Hashes::of_code([77; 32])).await.unwrap();
+            tx.execute("UPDATE invitations SET blocked_at = 9 WHERE id = $1", [host.id.into()]).await.unwrap();
+            assert!(!unblock(&mut tx, &proof::moderate(sample::event_id()), host.id).await.unwrap());
+            assert!(unblock(&mut tx, &proof::moderate(event.id), host.id).await.unwrap());
+            assert!(!unblock(&mut tx, &proof::moderate(event.id), host.id).await.unwrap(), "once");
+            tx.commit().await.unwrap();
+            assert_eq!(
+                list(&db, event.id, &Filter::named("zof"), None, 9).await.unwrap(),
+                std::slice::from_ref(&changed)
+            );
+            assert_eq!(
+                list(&db, event.id, &Filter::default(), None, 9).await.unwrap(),
+                [guest.clone(), changed.clone()]
+            );
+            assert_eq!(guests(&db, host.id).await.unwrap(), std::slice::from_ref(&guest));
+            assert_eq!(guests(&db, guest.id).await.unwrap(), []);
+            let missing = InvitationId::new(sample::uuid());
+            assert_eq!(of_ids(&db, &[host.id, missing, guest.id]).await.unwrap(), [changed, guest]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_end_that_has_come_is_taken_back_to_where_it_stood() {
+        use InvitationState as S;
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let (told, untold) = (sample::invitation(&db, event.id).await, sample::invitation(&db, event.id).await);
+            let at = Time::from_millis;
+            let mut tx = db.write().await.unwrap();
+            let end = "UPDATE invitations SET expires_at = 50 WHERE event_id = $1";
+            tx.execute(end, [event.id.into()]).await.unwrap();
+            advance(&mut tx, told.id, S::Sent, at(5), "sms").await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(due(&db, at(49), 9).await.unwrap(), []);
+            assert_eq!(due(&db, at(50), 9).await.unwrap().len(), 2);
+            let mut tx = db.write().await.unwrap();
+            assert!(!revive(&mut tx, told.id, at(51)).await.unwrap(), "it has not expired yet");
+            for id in [told.id, untold.id] {
+                assert!(advance(&mut tx, id, S::Expired, at(51), "").await.unwrap());
             }
-            for (search, found) in [
-                ("", 4),
-                ("ada", 1),
-                ("ŽIŽKOVÁ", 1),
-                ("0%", 1),
-                ("%", 1),
-                ("_", 1),
-                ("!", 1),
-                ("zzz", 0),
-                ("'; DROP TABLE invitations; --", 0),
-            ] {
-                assert_eq!(list(&db, event.id, search, None, 9).await.unwrap().len(), found, "{search}");
+            tx.commit().await.unwrap();
+            assert_eq!(due(&db, at(99), 9).await.unwrap(), [], "they say so");
+            let mut tx = db.write().await.unwrap();
+            for id in [told.id, untold.id] {
+                assert!(revive(&mut tx, id, at(60)).await.unwrap());
             }
-            let first = list(&db, event.id, "", None, 3).await.unwrap();
-            let rest = list(&db, event.id, "", Some(first[2].id), 3).await.unwrap();
-            assert_eq!((first.len(), rest.len()), (3, 1));
-            assert_eq!(rest[0].name, "Ada Žižková");
+            tx.commit().await.unwrap();
+            let state = async |id| by_id(&db, id).await.unwrap().unwrap().state;
+            assert_eq!((state(told.id).await, state(untold.id).await), (S::Sent, S::Created));
+            let last = history(&db, told.id).await.unwrap().pop().unwrap();
+            assert_eq!((last.state, last.detail.as_str()), (S::Sent, "extended"));
         })
         .await;
     }

@@ -1,16 +1,27 @@
-//! Some of an event's invitees, by name or by what they have in common.
+//! Some of an event's invitees, by name or by what they have in common: what every list, count and act on many asks.
+//!
+//! One text answers every filter: it walks `invitations_by_name`, which holds all that a filter looks at. What is looked
+//! for rarely (a tag, a whole number or address) has a text of its own that begins at its own index.
 
 use serde::{Deserialize, Serialize};
-use stagedoor_domain::access::InvitationState;
+use stagedoor_domain::access::{Digest, InvitationState};
 use stagedoor_domain::id::{EventId, InvitationId};
 
-use super::{Db, DbError, Value};
+use super::fold::fold;
+use super::{Db, DbError, Value, before};
+
+/// Words of a search that are looked for one by one; what follows them is one more.
+const WORDS: usize = 4;
+/// Tags that a filter may name.
+pub const TAGS_MAX: usize = 10;
+/// Ids that are looked up with one statement.
+const IDS: usize = 50;
 
 /// Who is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Selection {
-    /// These.
+    /// These, as far as they are invited to the event.
     Ids {
         /// Which ones.
         ids: Vec<InvitationId>,
@@ -27,16 +38,36 @@ pub enum Selection {
 
 /// What invitees have in common; what is absent matches everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Filter {
-    /// Part of their name, in any case.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Parts of their name, in any order, in any case, with or without accents.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
-    /// Where their invitation stands.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<InvitationState>,
-    /// What they are tagged with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
+    /// How they are reached: the number or address itself is in no filter, and so in no row that keeps one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Reached>,
+    /// Where their invitation stands: one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<InvitationState>,
+    /// What they are tagged with: one of these at least, of which there are at most [`TAGS_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Their own language, as a BCP 47 tag: one of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
+    /// Whether an organiser keeps them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<bool>,
+}
+
+/// The keyed hash of a whole number or address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reached {
+    /// Of a telephone number.
+    Phone(Digest),
+    /// Of an e-mail address.
+    Email(Digest),
 }
 
 /// Some of a selection, in the order of their ids.
@@ -48,40 +79,129 @@ pub struct Page {
     pub next: Option<InvitationId>,
 }
 
-macro_rules! matching {
-    ($what:literal, $rest:literal) => {
+macro_rules! reached {
+    ($column:literal) => {
+        concat!(
+            "AND i.",
+            $column,
+            " = $11 AND (CAST($12 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM invitation_tags t
+             WHERE t.event_id = $1 AND t.invitation_id = i.id
+             AND t.tag IN ($12, $13, $14, $15, $16, $17, $18, $19, $20, $21)))"
+        )
+    };
+}
+
+macro_rules! text {
+    ($what:literal, $besides:expr, $rest:literal) => {
         concat!(
             "SELECT ",
             $what,
-            " FROM invitations i WHERE i.event_id = $1 AND i.id > $2 AND i.name_folded LIKE $3 ESCAPE '!'
-             AND (CAST($4 AS TEXT) IS NULL OR i.state = $4)
-             AND (CAST($5 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM invitation_tags t
-                 WHERE t.event_id = $1 AND t.tag = $5 AND t.invitation_id = i.id)) ",
+            " FROM invitations i WHERE i.event_id = $1
+             AND (CAST($4 AS TEXT) IS NULL OR i.name_folded LIKE $4 ESCAPE '!')
+             AND (CAST($5 AS TEXT) IS NULL OR i.name_folded LIKE $5 ESCAPE '!')
+             AND (CAST($6 AS TEXT) IS NULL OR i.name_folded LIKE $6 ESCAPE '!')
+             AND (CAST($7 AS TEXT) IS NULL OR i.name_folded LIKE $7 ESCAPE '!')
+             AND (CAST($8 AS TEXT) IS NULL OR $8 LIKE '% ' || i.state || ' %')
+             AND (CAST($9 AS TEXT) IS NULL OR $9 LIKE '% ' || i.language || ' %')
+             AND (CAST($10 AS BIGINT) IS NULL OR (i.blocked_at IS NOT NULL) = ($10 = 1)) ",
+            $besides,
+            " ",
             $rest
         )
     };
 }
 
-fn matching_args(event: EventId, filter: &Filter, after: Option<InvitationId>) -> [Value; 5] {
+/// The same question in four texts: for everybody, for those with one of some tags, for those with a number, for those
+/// with an address.
+macro_rules! texts {
+    ($what:literal, $rest:literal) => {
+        [
+            text!($what, "", $rest),
+            text!(
+                $what,
+                "AND i.id IN (SELECT t.invitation_id FROM invitation_tags t WHERE t.event_id = $1
+                AND t.tag IN ($11, $12, $13, $14, $15, $16, $17, $18, $19, $20))",
+                $rest
+            ),
+            text!($what, reached!("phone_hash"), $rest),
+            text!($what, reached!("email_hash"), $rest),
+        ]
+    };
+}
+
+const OLDEST: [&str; 4] = texts!("i.id AS id", "AND i.id > $2 ORDER BY i.id LIMIT $3");
+const NEWEST: [&str; 4] = texts!("i.id AS id", "AND i.id < $2 ORDER BY i.id DESC LIMIT $3");
+const BY_STATE: [&str; 4] = texts!("i.state AS state, COUNT(*) AS n", "AND i.id > $2 GROUP BY i.state LIMIT $3");
+
+impl Filter {
+    /// Whoever's name has all words of `search` in it.
+    #[must_use]
+    pub fn named(search: &str) -> Self {
+        Self { search: Some(search.to_owned()), ..Self::default() }
+    }
+
+    /// Whether it matches everybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The text of `texts` that answers this filter, and its arguments.
+    fn asked(
+        &self,
+        texts: [&'static str; 4],
+        event: EventId,
+        bound: Option<InvitationId>,
+        limit: u32,
+    ) -> (&'static str, Vec<Value>) {
+        let mut args: Vec<Value> = vec![event.into(), bound.map_or(String::new(), |id| id.to_string()).into()];
+        args.push(limit.into());
+        let folded = self.search.as_deref().map(fold).unwrap_or_default();
+        let mut words = folded.trim().splitn(WORDS, char::is_whitespace).map(str::trim).filter(|word| !word.is_empty());
+        args.extend((0..WORDS).map(|_| Value::from(words.next().map(containing))));
+        let states = self.states.iter().map(|state| state.as_str());
+        args.push(one_of(states).into());
+        args.push(one_of(self.languages.iter().map(String::as_str)).into());
+        args.push(self.blocked.map(i64::from).into());
+        let text = match (self.contact, self.tags.is_empty()) {
+            (Some(Reached::Phone(hash)), _) => {
+                args.push(hash.into());
+                texts[2]
+            }
+            (Some(Reached::Email(hash)), _) => {
+                args.push(hash.into());
+                texts[3]
+            }
+            (None, false) => texts[1],
+            (None, true) => return (texts[0], args),
+        };
+        let last = self.tags.last().map(String::as_str);
+        let tags = self.tags.iter().map(|tag| Some(tag.as_str())).chain(std::iter::repeat(last));
+        args.extend(tags.take(TAGS_MAX).map(Value::from));
+        (text, args)
+    }
+}
+
+/// A pattern that matches every text with `word` in it.
+fn containing(word: &str) -> String {
     let mut pattern = String::from("%");
-    for letter in filter.search.as_deref().unwrap_or_default().trim().to_lowercase().chars() {
+    for letter in word.chars() {
         if matches!(letter, '%' | '_' | '!') {
             pattern.push('!');
         }
         pattern.push(letter);
     }
     pattern.push('%');
-    let after = after.map_or(String::new(), |id| id.to_string());
-    [
-        event.into(),
-        after.into(),
-        pattern.into(),
-        filter.state.map(InvitationState::as_str).into(),
-        filter.tag.as_deref().into(),
-    ]
+    pattern
 }
 
-/// The next `limit` of a selection after `after`.
+/// Names with a space before and after each; none at all for none.
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let text = names.fold(String::from(" "), |text, name| text + name + " ");
+    (text.len() > 1).then_some(text)
+}
+
+/// The next `limit` of a selection after `after`, oldest first.
 ///
 /// # Errors
 ///
@@ -94,24 +214,68 @@ pub async fn page(
     limit: u32,
 ) -> Result<Page, DbError> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (mut ids, except): (Vec<InvitationId>, &[InvitationId]) = match selection {
+    match selection {
         Selection::Ids { ids } => {
             let mut ids: Vec<_> = ids.iter().copied().filter(|id| after.is_none_or(|after| *id > after)).collect();
             ids.sort_unstable();
             ids.dedup();
+            let next = (ids.len() > most).then(|| ids[most - 1]);
             ids.truncate(most);
-            (ids, &[])
+            Ok(Page { ids: invited(db, event, &ids).await?, next })
         }
         Selection::Filter { filter, except } => {
-            let sql = matching!("i.id", "ORDER BY i.id LIMIT $6");
-            let args = matching_args(event, filter, after).into_iter().chain([limit.into()]);
+            let (sql, args) = filter.asked(OLDEST, event, after, limit);
             let rows = db.all(sql, args).await?;
-            (rows.iter().map(|row| row.parse("id")).collect::<Result<_, _>>()?, except)
+            let mut ids = rows.iter().map(|row| row.parse("id")).collect::<Result<Vec<_>, _>>()?;
+            let next = if ids.len() == most { ids.last().copied() } else { None };
+            ids.retain(|id| !except.contains(id));
+            Ok(Page { ids, next })
         }
-    };
-    let next = if ids.len() == most { ids.last().copied() } else { None };
-    ids.retain(|id| !except.contains(id));
-    Ok(Page { ids, next })
+    }
+}
+
+/// Those of `ids` who are invited to `event`, in their order.
+async fn invited(db: &Db, event: EventId, ids: &[InvitationId]) -> Result<Vec<InvitationId>, DbError> {
+    const SQL: &str = "SELECT id FROM invitations WHERE event_id = $1 AND id IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+        $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34,
+        $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51) ORDER BY id";
+    let mut known = Vec::with_capacity(ids.len());
+    for some in ids.chunks(IDS) {
+        let Some(last) = some.last() else { continue };
+        let some = some.iter().chain(std::iter::repeat(last)).take(IDS).map(|id| Value::from(*id));
+        for row in db.all(SQL, std::iter::once(event.into()).chain(some)).await? {
+            known.push(row.parse("id")?);
+        }
+    }
+    Ok(known)
+}
+
+/// Those who match, newest first, from below `cursor` on.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn newest(
+    db: &Db,
+    event: EventId,
+    filter: &Filter,
+    cursor: Option<InvitationId>,
+    limit: u32,
+) -> Result<Vec<InvitationId>, DbError> {
+    let (sql, args) = filter.asked(NEWEST, event, Some(before(cursor, InvitationId::new)), limit);
+    db.all(sql, args).await?.iter().map(|row| row.parse("id")).collect()
+}
+
+/// How many of those who match stand where.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn by_state(db: &Db, event: EventId, filter: &Filter) -> Result<Vec<(InvitationState, u64)>, DbError> {
+    // As many rows as there are states.
+    let (sql, args) = filter.asked(BY_STATE, event, None, 100);
+    let rows = db.all(sql, args).await?;
+    rows.iter().map(|row| Ok((row.known("state", InvitationState::from_name)?, row.count("n")?))).collect()
 }
 
 /// How many a selection has now.
@@ -121,10 +285,14 @@ pub async fn page(
 /// Any [`DbError`] of a statement.
 pub async fn count(db: &Db, event: EventId, selection: &Selection) -> Result<u64, DbError> {
     match selection {
-        Selection::Ids { ids } => Ok(ids.len() as u64),
+        Selection::Ids { ids } => {
+            let mut ids = ids.clone();
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(invited(db, event, &ids).await?.len() as u64)
+        }
         Selection::Filter { filter, except } => {
-            let row = db.one(matching!("COUNT(*) AS n", ""), matching_args(event, filter, None)).await?;
-            let all = row.map_or(Ok(0), |row| row.count("n"))?;
+            let all: u64 = by_state(db, event, filter).await?.iter().map(|(_, n)| n).sum();
             Ok(all.saturating_sub(except.len() as u64))
         }
     }
@@ -132,65 +300,163 @@ pub async fn count(db: &Db, event: EventId, selection: &Selection) -> Result<u64
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{both, sample};
+    use super::super::testing::{both, proof, sample};
+    use super::super::{invitation_tags, invitations};
     use super::*;
+    use stagedoor_domain::Time;
 
-    fn filter(search: Option<&str>, state: Option<InvitationState>, tag: Option<&str>) -> Selection {
-        let filter = Filter { search: search.map(str::to_owned), state, tag: tag.map(str::to_owned) };
-        Selection::Filter { filter, except: Vec::new() }
+    fn everybody() -> Selection {
+        Selection::Filter { filter: Filter::default(), except: Vec::new() }
+    }
+
+    async fn find(db: &Db, event: EventId, filter: Filter) -> Vec<InvitationId> {
+        let newest = newest(db, event, &filter, None, 99).await.unwrap();
+        let counted: u64 = by_state(db, event, &filter).await.unwrap().iter().map(|(_, n)| n).sum();
+        let selection = Selection::Filter { filter, except: Vec::new() };
+        let page = page(db, event, &selection, None, 99).await.unwrap();
+        assert_eq!(page.next, None);
+        assert_eq!(newest.iter().rev().copied().collect::<Vec<_>>(), page.ids, "{selection:?}");
+        assert_eq!((counted, count(db, event, &selection).await.unwrap()), (page.ids.len() as u64, counted));
+        page.ids
     }
 
     #[tokio::test]
-    async fn everybody_who_matches_is_met_once_page_by_page() {
+    async fn everybody_is_met_once_page_by_page_in_both_directions() {
         both(async |db| {
             let event = sample::event(&db).await.id;
             let mut all = Vec::new();
-            for (number, name) in ["Ada", "Bob", "adam", "100% Eve", "Zoë"].into_iter().enumerate() {
-                all.push(sample::invitation_named(&db, event, name, u8::try_from(number).unwrap()).await.id);
+            for number in 0..5 {
+                all.push(sample::invitation_named(&db, event, "Ada", number).await.id);
             }
             let elsewhere = sample::event(&db).await.id;
-            sample::invitation_named(&db, elsewhere, "Ada", 99).await;
-            let mut tx = db.write().await.unwrap();
-            let tag = "INSERT INTO invitation_tags (event_id, tag, invitation_id) VALUES ($1, 'vip', $2)";
-            tx.execute(tag, [event.into(), all[1].into()]).await.unwrap();
-            tx.commit().await.unwrap();
+            let other = sample::invitation_named(&db, elsewhere, "Ada", 99).await.id;
+            let (mut up, mut after) = (Vec::new(), None);
+            loop {
+                let page = page(&db, event, &everybody(), after, 2).await.unwrap();
+                up.extend(page.ids);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(up, all);
+            let (mut down, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = newest(&db, event, &Filter::default(), cursor, 2).await.unwrap();
+                down.extend(page.iter().copied());
+                cursor = page.last().copied();
+                if page.len() < 2 {
+                    break;
+                }
+            }
+            down.reverse();
+            assert_eq!(down, all);
+            assert_eq!(count(&db, event, &everybody()).await.unwrap(), 5);
 
-            let everybody = filter(None, None, None);
+            let but = Selection::Filter { filter: Filter::default(), except: vec![all[0], all[1]] };
+            let first = page(&db, event, &but, None, 2).await.unwrap();
+            assert_eq!((first.ids, first.next), (vec![], Some(all[1])), "an empty page is not the end");
+            assert_eq!(count(&db, event, &but).await.unwrap(), 3);
+            // Of those who are named only those who are invited here, each once; pages may be empty.
+            let named = Selection::Ids { ids: vec![all[4], other, all[0], all[4], InvitationId::new(sample::uuid())] };
+            let found = page(&db, event, &named, None, 9).await.unwrap();
+            assert_eq!((found.ids, found.next), (vec![all[0], all[4]], None));
+            assert_eq!(count(&db, event, &named).await.unwrap(), 2);
             let mut met = Vec::new();
             let mut after = None;
             loop {
-                let page = page(&db, event, &everybody, after, 2).await.unwrap();
+                let page = page(&db, event, &named, after, 1).await.unwrap();
                 met.extend(page.ids);
                 after = page.next;
                 if after.is_none() {
                     break;
                 }
             }
-            assert_eq!(met, all);
-            assert_eq!(count(&db, event, &everybody).await.unwrap(), 5);
-            for (selection, expected) in [
-                (filter(Some("ADA"), None, None), vec![all[0], all[2]]),
-                (filter(Some("%"), None, None), vec![all[3]]),
-                (filter(None, Some(InvitationState::Sent), None), vec![]),
-                (filter(None, Some(InvitationState::Created), Some("vip")), vec![all[1]]),
-                (Selection::Ids { ids: vec![all[4], all[0], all[4]] }, vec![all[0], all[4]]),
-            ] {
-                let found = page(&db, event, &selection, None, 9).await.unwrap();
-                assert_eq!((found.ids, found.next), (expected, None), "{selection:?}");
+            assert_eq!(met, [all[0], all[4]]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_filter_finds_those_who_have_all_of_it() {
+        use InvitationState as S;
+        both(async |db| {
+            let event = sample::event(&db).await.id;
+            let allowed = proof::organise(event);
+            let mut all = Vec::new();
+            for (number, name) in ["Ada Žižková", "Bob", "adam", "100% Eve", "Zoë Ada a_b !x"].into_iter().enumerate()
+            {
+                all.push(sample::invitation_named(&db, event, name, u8::try_from(number).unwrap()).await.id);
             }
-            let but = Selection::Filter { filter: Filter::default(), except: vec![all[0], all[1]] };
-            let first = page(&db, event, &but, None, 2).await.unwrap();
-            assert_eq!((first.ids, first.next), (vec![], Some(all[1])), "an empty page is not the end");
-            assert_eq!(count(&db, event, &but).await.unwrap(), 3);
+            let now = Time::from_millis(5);
+            let mut tx = db.write().await.unwrap();
+            invitation_tags::add(&mut tx, &allowed, &all[1..3], &["vip".into(), "a,b".into()]).await.unwrap();
+            invitation_tags::add(&mut tx, &allowed, &all[2..4], &["press".into()]).await.unwrap();
+            invitations::set_language(&mut tx, &allowed, all[2], "fr").await.unwrap();
+            invitations::set_language(&mut tx, &allowed, all[3], "pt-BR").await.unwrap();
+            invitations::advance(&mut tx, all[0], S::Sent, now, "").await.unwrap();
+            invitations::advance(&mut tx, all[1], S::Delivered, now, "").await.unwrap();
+            let block = "UPDATE invitations SET blocked_at = 1, phone_hash = $1, email_hash = $2 WHERE id = $3";
+            tx.execute(block, [[8; 32].into(), [9; 32].into(), all[2].into()]).await.unwrap();
+            tx.commit().await.unwrap();
+
+            let found = async |filter: Filter| find(&db, event, filter).await;
+            for (search, expected) in [
+                ("", vec![0, 1, 2, 3, 4]),
+                ("ada", vec![0, 2, 4]),
+                ("ŽIŽKOVÁ", vec![0]),
+                ("zizk ADA", vec![0]),
+                ("ada zoe", vec![4]),
+                ("a b  c d", vec![]),
+                ("a d a m", vec![2]),
+                ("x ada zoe a_b ", vec![4]),
+                ("0%", vec![3]),
+                ("%", vec![3]),
+                ("_", vec![4]),
+                ("!", vec![4]),
+                ("'; DROP TABLE invitations; --", vec![]),
+            ] {
+                let expected: Vec<_> = expected.into_iter().map(|at: usize| all[at]).collect();
+                assert_eq!(found(Filter::named(search)).await, expected, "{search}");
+            }
+            let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+            for (filter, expected) in [
+                (Filter { states: vec![S::Sent, S::Delivered], ..Filter::default() }, vec![0, 1]),
+                (Filter { states: vec![S::Sent, S::Revoked], ..Filter::default() }, vec![0]),
+                (Filter { tags: tags(&["vip"]), ..Filter::default() }, vec![1, 2]),
+                (Filter { tags: tags(&["vip", "press"]), ..Filter::default() }, vec![1, 2, 3]),
+                (Filter { tags: tags(&["a,b"]), states: vec![S::Delivered], ..Filter::default() }, vec![1]),
+                (Filter { tags: tags(&["vi_", "%"]), ..Filter::default() }, vec![]),
+                (Filter { languages: tags(&["fr", "pt-BR"]), ..Filter::default() }, vec![2, 3]),
+                (Filter { languages: tags(&["pt"]), ..Filter::default() }, vec![]),
+                (Filter { blocked: Some(true), ..Filter::default() }, vec![2]),
+                (Filter { blocked: Some(false), search: Some("ada".into()), ..Filter::default() }, vec![0, 4]),
+                (Filter { contact: Some(Reached::Phone([8; 32])), ..Filter::default() }, vec![2]),
+                (Filter { contact: Some(Reached::Email([9; 32])), ..Filter::default() }, vec![2]),
+                (Filter { contact: Some(Reached::Phone([9; 32])), ..Filter::default() }, vec![]),
+                (
+                    Filter { contact: Some(Reached::Phone([8; 32])), tags: tags(&["press"]), ..Filter::default() },
+                    vec![2],
+                ),
+                (Filter { contact: Some(Reached::Email([9; 32])), tags: tags(&["x"]), ..Filter::default() }, vec![]),
+            ] {
+                let expected: Vec<_> = expected.into_iter().map(|at: usize| all[at]).collect();
+                assert_eq!(found(filter.clone()).await, expected, "{filter:?}");
+            }
+            let mut states = by_state(&db, event, &Filter::default()).await.unwrap();
+            states.sort_unstable_by_key(|(state, _)| state.as_str());
+            assert_eq!(states, [(S::Created, 3), (S::Delivered, 1), (S::Sent, 1)]);
         })
         .await;
     }
 
     #[test]
     fn a_selection_survives_its_json() {
-        for json in
-            [r#"{"ids":[]}"#, r#"{"filter":{},"except":[]}"#, r#"{"filter":{"state":"sent","tag":"a"},"except":[]}"#]
-        {
+        for json in [
+            r#"{"ids":[]}"#,
+            r#"{"filter":{},"except":[]}"#,
+            r#"{"filter":{"states":["sent"],"tags":["a"],"blocked":false},"except":[]}"#,
+        ] {
             let selection: Selection = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&selection).unwrap(), json);
         }

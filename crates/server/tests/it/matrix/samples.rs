@@ -179,6 +179,16 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
 
         "GET /{event}/invitations" => right("look"),
         "POST /{event}/invitations" => right("organise").json(json!({"name": "Hedy"})),
+        "GET /{event}/invitations/tags" => right("look"),
+        "POST /{event}/invitations/tags" => right("organise").json(json!({"selection": {"filter": {}}, "add": ["x"]})),
+        "GET /{event}/invitations/{invitation}" => right("look").with("invitation", world.guest.clone()),
+        "PATCH /{event}/invitations/{invitation}" => {
+            right("organise").with("invitation", world.invitation().await).json(json!({"plus_ones": 1}))
+        }
+        "GET /{event}/invitations/{invitation}/contact" => right("see_people").with("invitation", world.guest.clone()),
+        "POST /{event}/invitations/{invitation}/unblock" => {
+            right("moderate").with("invitation", world.guest.clone()).json(json!({}))
+        }
         "DELETE /{event}/invitations/{invitation}" => right("organise").with("invitation", world.invitation().await),
         "GET /{event}/invitations/{invitation}/code" => right("see_people").with("invitation", world.guest.clone()),
         "POST /{event}/invitations/{invitation}/message" => {

@@ -1,0 +1,60 @@
+//! Acts on many invitees: in steps of a few hundred, so that nobody else waits long for the writer.
+//!
+//! A step is one transaction and leaves everything true. An act on more than one step of people that is broken off has
+//! been done to the first of them; asked for again, it is done to the others.
+
+use stagedoor_domain::access::{Allowed, Organise};
+use stagedoor_domain::fact::Fact;
+use stagedoor_domain::id::{EventId, InvitationId};
+
+use super::Access;
+use crate::facts::{self, Actor};
+use crate::ports::bus::{Hint, Topic};
+use crate::ports::db::selection::{self, Selection};
+use crate::ports::db::{DbError, invitation_tags};
+
+/// Invitees of one step.
+const STEP: u32 = 500;
+
+impl Access {
+    /// Puts tags on everybody of a selection and takes others off; says how many people that was.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn tag(
+        &self,
+        allowed: Allowed<Organise>,
+        actor: Actor,
+        selection: Selection,
+        add: Vec<String>,
+        remove: Vec<String>,
+    ) -> Result<u64, DbError> {
+        let event = allowed.event;
+        // Who is meant may be told by the tags that change: they are all found first.
+        let people = self.everybody(event, &selection).await?;
+        for some in people.chunks(usize::try_from(STEP).unwrap_or(usize::MAX)) {
+            let mut tx = self.db.write().await?;
+            invitation_tags::add(&mut tx, &allowed, some, &add).await?;
+            invitation_tags::remove(&mut tx, &allowed, some, &remove).await?;
+            let fact = Fact::InvitationsTagged { event, count: u32::try_from(some.len()).unwrap_or(u32::MAX) };
+            facts::append(&mut tx, &self.random, self.clock.now(), actor, fact).await?;
+            tx.commit().await?;
+        }
+        self.bus.hint(Hint::Event(event, Topic::Invitations));
+        Ok(people.len() as u64)
+    }
+
+    /// Everybody of a selection: 16 bytes for each.
+    async fn everybody(&self, event: EventId, selection: &Selection) -> Result<Vec<InvitationId>, DbError> {
+        let (mut people, mut after) = (Vec::new(), None);
+        loop {
+            let page = selection::page(&self.db, event, selection, after, STEP).await?;
+            people.extend(page.ids);
+            after = page.next;
+            if after.is_none() {
+                return Ok(people);
+            }
+        }
+    }
+}
