@@ -1,4 +1,5 @@
-import type { BrowserContext } from "@playwright/test";
+import type { BrowserContext, Locator, Page } from "@playwright/test";
+import { account } from "../support/accounts.ts";
 import { look } from "../support/looks.ts";
 import { Organiser, Viewer } from "../support/people.ts";
 import type { Stagedoor } from "../support/stagedoor.ts";
@@ -47,55 +48,84 @@ test("a list is imported and sent, and the message that stayed here opens the do
   const { page } = await signIn(context, stagedoor);
   await page.goto(`${stagedoor.origin}/events/${event.id}/messages`);
   await expect(page.getByText("Nothing was sent yet")).toBeVisible();
-  await look(page, "messages-empty");
-
   await page.getByRole("link", { name: "Import list" }).click();
-  await page
-    .getByLabel("Choose file")
-    .or(page.locator("input[type=file]"))
-    .first()
-    .setInputFiles({
-      name: "guests.csv",
-      mimeType: "text/csv",
-      buffer: Buffer.from(LIST),
-    });
+  await page.locator("input[type=file]").setInputFiles({
+    name: "guests.csv",
+    mimeType: "text/csv",
+    buffer: Buffer.from(LIST),
+  });
   await expect(page.getByText("What is in the columns of “guests.csv”?")).toBeVisible();
   await page.getByRole("button", { name: "Import", exact: true }).click();
   await expect(page.getByText("3 people are newly invited. Nobody has been written to yet.")).toBeVisible();
 
-  await page
-    .getByRole("navigation", { name: "Pages of this event" })
-    .getByRole("link", { name: "Messages" })
-    .click();
-  await page.getByRole("button", { name: "Send messages" }).first().click();
+  await page.getByRole("link", { name: "See invitations" }).click();
+  const grid = page.getByRole("grid", { name: "Invitations" });
+  await expect(grid.getByRole("row")).toHaveCount(4);
+  await page.getByRole("checkbox", { name: "Select everything" }).check();
+  await page.getByRole("toolbar").getByRole("button", { name: "Send…" }).click();
   const drawer = page.getByRole("dialog", { name: "Send messages" });
+  await expect(drawer.getByText("The 3 people you selected")).toBeVisible();
   await expect(drawer.getByText("No provider is set up", { exact: false })).toBeVisible();
   await expect(drawer.getByText("1 SMS per person")).toBeVisible();
   await look(page, "messages-send");
   await drawer.getByRole("button", { name: "Send 3 messages" }).click();
   await expect(page.getByText("3 of 3")).toBeVisible();
-  await expect(
-    page.getByRole("listitem").filter({ hasText: "Invitations by SMS" }).getByText("Done"),
-  ).toBeVisible();
-  await look(page, "messages-sends");
 
   await page.getByRole("link", { name: "See each message" }).click();
-  const ada = page
-    .getByRole("list", { name: "Outbox" })
-    .getByRole("listitem")
-    .filter({ hasText: "Ada Lovelace" });
-  await expect(ada.getByText("Kept here")).toBeVisible();
+  await expect(kept(page, "Ada Lovelace").getByText("Kept here")).toBeVisible();
   await look(page, "messages-outbox");
-  const said = (await ada.locator(".bubble").textContent()) ?? "";
-  const link = /https?:\S+/.exec(said)?.[0] ?? "";
+  const link = await linkIn(kept(page, "Ada Lovelace"));
   expect(link).toContain(event.id);
+  const tabs = page.getByRole("navigation", { name: "Pages of this event" });
+  await tabs.getByRole("link", { name: "Invitations" }).click();
+  const ada = grid.getByRole("row", { name: /Ada Lovelace/ });
+  await expect(ada).toContainText("Sent");
 
   publish(await stagedoor.publishUrl(event.id));
   await streamBecomes(stagedoor, event.id, "live");
   const elsewhere = await browser.newContext();
   const viewer = await Viewer.comeIn(elsewhere, link);
   await pictureAdvances(viewer.video);
+  await expect(ada, "the list follows by itself").toContainText("Code used");
+  await expect(ada).toContainText("Watching now");
   await elsewhere.close();
+});
+
+/** A message in the outbox. */
+function kept(page: Page, name: string): Locator {
+  return page.getByRole("list", { name: "Outbox" }).getByRole("listitem").filter({ hasText: name });
+}
+
+async function linkIn(message: Locator): Promise<string> {
+  return /https?:\S+/.exec((await message.locator(".bubble").first().textContent()) ?? "")?.[0] ?? "";
+}
+
+test("a moderator finds people with their numbers hidden, and cannot send, change or take the list", async ({
+  context,
+  stagedoor,
+}) => {
+  const event = await stagedoor.createEvent("Opening night");
+  await imported(stagedoor, event.id, LIST);
+  const { username, password } = await account(stagedoor, "moderator-of-the-list", "moderator");
+  const { page } = await Organiser.signIn(context, stagedoor.demo.admin_url, username, password);
+  await page.goto(`${stagedoor.origin}/events/${event.id}/invitations`);
+  const grid = page.getByRole("grid", { name: "Invitations" });
+  const ada = grid.getByRole("row", { name: /Ada Lovelace/ });
+  await expect(ada).toContainText("+33 6 •• •• 56 78");
+  for (const name of ["Export", "Import list", "Add person"]) {
+    await expect(page.getByRole("button", { name }).or(page.getByRole("link", { name }))).toHaveCount(0);
+  }
+  await expect(grid.getByRole("checkbox")).toHaveCount(0);
+  await ada.getByRole("button", { name: "Ada Lovelace" }).click();
+  const drawer = page.getByRole("dialog", { name: "Ada Lovelace" });
+  await expect(drawer.getByRole("button", { name: "Write a message" })).toBeVisible();
+  for (const name of ["Show contact", "Show code", "Edit", "New code", "Revoke", "Erase personal data"]) {
+    await expect(drawer.getByRole("button", { name })).toHaveCount(0);
+  }
+  await page.goto(`${stagedoor.origin}/events/${event.id}/messages/templates`);
+  await expect(page.getByText(/Come in here/)).toBeVisible();
+  await expect(page.getByRole("button", { name: "Save text" })).toHaveCount(0);
+  await expect(page.getByRole("button", { name: "Send messages" })).toHaveCount(0);
 });
 
 test("a text is written, seen as it will be read, tested and taken back", async ({ context, stagedoor }) => {
@@ -169,4 +199,97 @@ test("a send is paused, goes on and is stopped, and says how long it still takes
   await order.getByRole("button", { name: "Stop: Invitations by SMS" }).click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Stop sending" }).click();
   await expect(order.getByText("Stopped", { exact: true })).toBeVisible();
+});
+
+test("people are found, looked at, changed and tagged, by keyboard alone", async ({ context, stagedoor }) => {
+  const event = await stagedoor.createEvent("Opening night");
+  const { page } = await signIn(context, stagedoor);
+  await page.goto(`${stagedoor.origin}/events/${event.id}/invitations`);
+  await expect(page.getByText("Nobody is invited yet")).toBeVisible();
+  await look(page, "invitations-empty");
+
+  const many = Array.from({ length: 700 }, (_, n) => `Guest ${n};+3361200${String(1000 + n)};;fr`);
+  await imported(stagedoor, event.id, [LIST.trim(), ...many, ""].join("\n"), ["autumn"]);
+  const grid = page.getByRole("grid", { name: "Invitations" });
+  await expect(grid).toHaveAttribute("aria-rowcount", "704");
+  await expect(page.getByRole("button", { name: "Not sent 703" })).toBeVisible();
+  await look(page, "invitations-list");
+
+  // The end of the list is reached page by page.
+  await grid.getByRole("row").nth(1).focus();
+  await expect
+    .poll(async () => {
+      await page.keyboard.press("End");
+      return grid.locator('[aria-rowindex="704"]').count();
+    })
+    .toBe(1);
+
+  await page.keyboard.press("/");
+  await expect(page.getByRole("searchbox", { name: "Search invitations" })).toBeFocused();
+  await page.keyboard.type("zoe");
+  await expect(grid).toHaveAttribute("aria-rowcount", "2");
+  const zoe = grid.getByRole("row", { name: /Zoë Kravitz/ });
+  await expect(zoe).toContainText("+33 6 •• •• 56 80");
+  await zoe.focus();
+  await page.keyboard.press("Enter");
+  const drawer = page.getByRole("dialog", { name: "Zoë Kravitz" });
+  await expect(drawer.getByText("French")).toBeVisible();
+  await look(page, "invitations-person");
+  await drawer.getByRole("button", { name: "Show contact" }).click();
+  await expect(drawer.getByText("+33612345680")).toBeVisible();
+  await drawer.getByRole("button", { name: "Show code" }).click();
+  await expect(drawer.getByText(/^Access code /)).toBeAttached();
+
+  await drawer.getByRole("button", { name: "Edit" }).click();
+  await look(page, "invitations-edit");
+  await drawer.getByLabel("May bring").fill("two");
+  await drawer.getByRole("button", { name: "Save" }).click();
+  await expect(drawer.getByText("Enter a whole number, or 0.")).toBeVisible();
+  await drawer.getByLabel("May bring").fill("2");
+  await drawer.getByLabel("Note").fill("Front row");
+  await drawer.getByRole("button", { name: "Save" }).click();
+  await expect(drawer.getByText("2 guests")).toBeVisible();
+  await expect(drawer.getByText("Front row")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(drawer).toBeHidden();
+  await expect(zoe).toBeFocused();
+
+  await page.keyboard.press("Space");
+  await expect(page.getByText("1 selected")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByText("1 selected")).toBeHidden();
+
+  await page.getByRole("searchbox").fill("nobody of this name");
+  await expect(page.getByText("No invitation matches")).toBeVisible();
+  await look(page, "invitations-no-match");
+  await page.getByRole("button", { name: "Show everyone" }).click();
+  await expect(grid).toHaveAttribute("aria-rowcount", "704");
+
+  // Everybody is chosen without being loaded, tagged, and the tag is taken back.
+  await page.getByRole("checkbox", { name: "Select everything" }).check();
+  await expect(page.getByText("703 selected")).toBeVisible();
+  await look(page, "invitations-selected");
+  const bar = page.getByRole("toolbar", { name: "With the selected rows" });
+  await bar.getByRole("button", { name: "Add tag" }).click();
+  await page.getByRole("dialog").getByLabel("Tag", { exact: true }).fill("press");
+  await page.getByRole("dialog").getByRole("button", { name: "Add tag" }).click();
+  await expect(page.getByText("Tagged 703 invitations “press”")).toBeVisible();
+  await expect(grid.getByText("press").first()).toBeVisible();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(grid.getByText("press")).toHaveCount(0);
+
+  await page.goto(`${stagedoor.origin}/events/${event.id}/invitations`);
+  await page.getByRole("button", { name: "Add person" }).click();
+  const add = page.getByRole("dialog", { name: "Invite one person" });
+  await add.getByRole("textbox", { name: "Name" }).fill("Alan Turing");
+  await add.getByLabel("Telephone").fill("+33 6 12 34 56 78");
+  await add.getByRole("button", { name: "Add person" }).click();
+  await expect(add.getByText("Somebody at this event has this telephone number already.")).toBeVisible();
+  await look(page, "invitations-add");
+  await add.getByLabel("Telephone").fill("");
+  await add.getByRole("button", { name: "Add person" }).click();
+  await expect(add.getByText("Code for Alan Turing")).toBeVisible();
+  await look(page, "invitations-added");
+  await add.getByRole("button", { name: "Done" }).click();
+  await expect(grid.getByRole("row", { name: /Alan Turing/ })).toBeVisible();
 });

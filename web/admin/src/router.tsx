@@ -10,6 +10,7 @@ import {
 } from "@tanstack/react-router";
 import { meQuery } from "./api/queries.ts";
 import type { MessageState } from "./api/types.ts";
+import { type Filter, filterOf } from "./model/invitations.ts";
 import { isMessageState, isWho, type Who } from "./model/messages.ts";
 import { EventFrame } from "./pages/event/frame.tsx";
 import { EventsPage } from "./pages/events.tsx";
@@ -53,6 +54,15 @@ const events = createRoute({ getParentRoute: () => inside, path: "/", component:
 const newEvent = createRoute({ getParentRoute: () => inside, path: "/events/new", component: NewEventPage });
 const event = createRoute({ getParentRoute: () => inside, path: "/events/$event", component: EventFrame });
 const room = createRoute({ getParentRoute: () => event, path: "/", component: RoomPage });
+const invitations = createRoute({
+  getParentRoute: () => event,
+  path: "/invitations",
+  component: lazyRouteComponent(() => import("./pages/invitations/list.tsx"), "InvitationsPage"),
+  validateSearch: (search: Record<string, unknown>): Filter & { open?: string } => ({
+    ...filterOf(search),
+    ...(typeof search.open === "string" ? { open: search.open } : {}),
+  }),
+});
 const importList = createRoute({
   getParentRoute: () => event,
   path: "/invitations/import",
@@ -82,8 +92,11 @@ const outbox = createRoute({
   getParentRoute: () => messages,
   path: "/outbox",
   component: lazyRouteComponent(() => import("./pages/messages/outbox.tsx"), "OutboxPage"),
-  validateSearch: (search: Record<string, unknown>): { send?: string; state?: MessageState } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { send?: string; state?: MessageState; invitation?: string } => ({
     ...(typeof search.send === "string" ? { send: search.send } : {}),
+    ...(typeof search.invitation === "string" ? { invitation: search.invitation } : {}),
     ...(isMessageState(search.state) ? { state: search.state } : {}),
   }),
 });
@@ -129,6 +142,7 @@ export function createAppRouter(client: QueryClient) {
         newEvent,
         event.addChildren([
           room,
+          invitations,
           importList,
           messages.addChildren([sends, templates, outbox]),
           eventSettings,

@@ -218,6 +218,8 @@ export function topicsChanged(client: QueryClient, event: string, topics: readon
       void client.invalidateQueries({ queryKey: keys.event(event), exact: true });
       void client.invalidateQueries({ queryKey: keys.events });
     }
-    if (topic === "imports") void client.invalidateQueries({ queryKey: keys.invitations(event) });
+    // Who came in by a list, and to whom a message went: their invitations stand elsewhere now.
+    if (topic === "imports" || topic === "messages")
+      void client.invalidateQueries({ queryKey: keys.invitations(event) });
   }
 }

@@ -7,11 +7,11 @@ import {
   isWho,
   mayRetry,
   problemOf,
-  selectionOf,
   sharesOf,
   sumOf,
   templateFor,
   wayIn,
+  whoFilter,
 } from "./messages.ts";
 
 const messaging: Messaging = {
@@ -136,8 +136,8 @@ it("takes a number as people write it", () => {
   expect(dialled("+33 (6) 12.34-56 78")).toBe("+33612345678");
 });
 
-it("says whom an order is for as a filter", () => {
-  expect(selectionOf("all")).toEqual({ filter: {} });
-  expect(selectionOf("created")).toEqual({ filter: { states: ["created"] } });
+it("says whom an order is for as a filter of the list", () => {
+  expect(whoFilter("all")).toEqual({});
+  expect(whoFilter("created")).toEqual({ states: ["created"] });
   expect(isWho("everybody")).toBe(false);
 });

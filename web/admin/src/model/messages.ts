@@ -5,9 +5,9 @@ import type {
   MessageState,
   MessageTemplate,
   Messaging,
-  SelectionBody,
   Send,
 } from "../api/types.ts";
+import type { Filter } from "./invitations.ts";
 
 export const CHANNELS = ["sms", "email"] as const satisfies readonly MessageChannel[];
 /** The kinds that have a template, and that can be ordered for many. */
@@ -153,9 +153,9 @@ export function isWho(value: unknown): value is Who {
   return WHO.some((who) => who === value);
 }
 
-/** The same, as the server wants it: a filter, resolved when the order is carried out. */
-export function selectionOf(who: Who): SelectionBody {
-  return { filter: who === "all" ? {} : { states: [who] } };
+/** Who that is, as the list of invitations is filtered. */
+export function whoFilter(who: Who): Filter {
+  return who === "all" ? {} : { states: [who] };
 }
 
 /** What people were asked to do with a message: what failed for a reason that trying again may change. */

@@ -78,6 +78,8 @@ interface TableProps<R> {
   onOpen?(row: R): void;
   /** The end comes into view: time to load more. */
   onEnd?(): void;
+  /** Which rows are drawn, from 0; for reading them again. */
+  onRange?(first: number, last: number): void;
   /** Somebody is about to point at a row or has the focus in one: it should not move away under them. */
   onHold?(held: boolean): void;
   /** Pixels; `[desktop, phone]`. */
@@ -120,6 +122,7 @@ export function Table<R>({
   onSelect,
   onOpen,
   onEnd,
+  onRange,
   onHold,
   rowHeight = ROW_HEIGHT,
   empty,
@@ -162,6 +165,11 @@ export function Table<R>({
   useEffect(() => {
     if (onEnd && rows.length > 0 && lastSeen >= rows.length - END_ROWS) onEnd();
   }, [onEnd, lastSeen, rows.length]);
+
+  const firstSeen = items[0]?.index ?? 0;
+  useEffect(() => {
+    if (lastSeen >= 0) onRange?.(firstSeen, lastSeen);
+  }, [onRange, firstSeen, lastSeen]);
 
   // What handlers need of this drawing, without making them anew for each: rows keep theirs and are not drawn again.
   const now = useRef({ rows, keyOf, selection, onSelect, onOpen });

@@ -101,6 +101,14 @@ function Tabs({ event: { id: event } }: { event: Event }) {
         {t("event.room")}
       </Link>
       <Link
+        to="/events/$event/invitations"
+        params={{ event }}
+        search={{}}
+        activeOptions={{ includeSearch: false }}
+      >
+        {t("inv.title")}
+      </Link>
+      <Link
         to="/events/$event/messages"
         params={{ event }}
         search={{}}

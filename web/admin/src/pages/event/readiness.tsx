@@ -1,6 +1,8 @@
 /** Before an event is live: what is ready, what is missing, and the way to each. */
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { headQuery } from "../../api/invitations.ts";
+import { messagingQuery } from "../../api/messages.ts";
 import { placesQuery } from "../../api/queries.ts";
 import type { Event } from "../../api/types.ts";
 import { type Check, type Ready, readiness, readyCount } from "../../model/readiness.ts";
@@ -14,12 +16,19 @@ export function Readiness({ event }: { event: Event }) {
     ...placesQuery,
     enabled: organise && (event.policy.access.countries?.length ?? 0) > 0,
   });
+  const messaging = useQuery({ ...messagingQuery(event.id), enabled: organise });
+  const head = useQuery({ ...headQuery(event.id, {}), enabled: organise });
   if (!organise) return null;
   const list = readiness({
     event,
-    unsent: null,
-    failed: null,
-    gateway: null,
+    unsent: head.data?.by_state?.created ?? null,
+    failed: head.data?.by_state?.failed ?? null,
+    gateway:
+      messaging.data === undefined
+        ? null
+        : messaging.data.sms === "outbox" && messaging.data.email === "outbox"
+          ? "outbox"
+          : "provider",
     places: places.data === undefined ? null : places.data.database != null,
   });
   const ready = readyCount(list);
@@ -65,6 +74,24 @@ function WayTo({ event, check }: { event: string; check: Check }) {
     case "people":
       return (
         <Link to="/events/$event/invitations/import" params={params}>
+          {words}
+        </Link>
+      );
+    case "codes":
+      return (
+        <Link to="/events/$event/messages" params={params} search={{ to: "created" }}>
+          {words}
+        </Link>
+      );
+    case "gateway":
+      return (
+        <Link to="/events/$event/messages" params={params} search={{}}>
+          {words}
+        </Link>
+      );
+    case "delivered":
+      return (
+        <Link to="/events/$event/invitations" params={params} search={{ states: ["failed"] }}>
           {words}
         </Link>
       );

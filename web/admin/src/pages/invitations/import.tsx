@@ -44,9 +44,9 @@ export function ImportPage() {
   const go = (next: string | null) => void navigate({ search: next === null ? {} : { id: next } });
   return (
     <div className="stack reading">
-      <Link to="/events/$event" params={{ event: event.id }} className="back">
+      <Link to="/events/$event/invitations" params={{ event: event.id }} search={{}} className="back">
         <Icon name="back" />
-        {t("event.room")}
+        {t("inv.title")}
       </Link>
       <PageHead title={t("import.title")} />
       {!organise ? (
@@ -432,7 +432,20 @@ function Finished({ event, list, go }: ListProps) {
         <Button className="button" onPress={() => go(null)}>
           {t("import.another")}
         </Button>
-        <Link to="/events/$event" params={{ event: event.id }} className="button primary">
+        <Link
+          to="/events/$event/messages"
+          params={{ event: event.id }}
+          search={{ to: "created" }}
+          className="button"
+        >
+          {t("import.send")}
+        </Link>
+        <Link
+          to="/events/$event/invitations"
+          params={{ event: event.id }}
+          search={{}}
+          className="button primary"
+        >
           {t("import.see")}
         </Link>
       </div>

@@ -37,14 +37,18 @@ const TONES = {
 
 export function OutboxPage() {
   const { event } = useHere();
-  const { send, state } = route.useSearch();
+  const { send, state, invitation } = route.useSearch();
   const navigate = route.useNavigate();
   const organise = useMay("organise");
   const minute = useMinute();
   const sends = useInfiniteQuery(sendsQuery(event.id));
   const messaging = useQuery(messagingQuery(event.id));
   const list = useInfiniteQuery(
-    outboxQuery(event.id, { ...(send ? { send } : {}), ...(state ? { state } : {}) }),
+    outboxQuery(event.id, {
+      ...(send ? { send } : {}),
+      ...(state ? { state } : {}),
+      ...(invitation ? { invitation } : {}),
+    }),
   );
   const rows = list.data?.pages.flatMap((page) => page.data) ?? [];
   const orders = sends.data?.pages.flatMap((page) => page.data) ?? [];
@@ -81,12 +85,20 @@ export function OutboxPage() {
           }
         />
       </div>
+      {invitation !== undefined && rows.length > 0 && (
+        <p className="cluster spread">
+          <span>{t("msg.of_person", { name: rows[0]?.name ?? "" })}</span>
+          <Button className="button small" onPress={() => filter({})}>
+            {t("msg.all_messages")}
+          </Button>
+        </p>
+      )}
       {list.isPending && <Loading lines={5} />}
       {list.isError && rows.length === 0 && <Failed error={list.error} retry={() => void list.refetch()} />}
       {list.isSuccess && rows.length === 0 && !list.isPlaceholderData && (
         <div role="status">
           <Empty icon="search" title={t("msg.outbox_empty")}>
-            {(send !== undefined || state !== undefined) && (
+            {(send !== undefined || state !== undefined || invitation !== undefined) && (
               <Button className="button" onPress={() => filter({})}>
                 {t("msg.all_messages")}
               </Button>

@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
 import { Button, Form } from "react-aria-components";
-import { matchingQuery } from "../../api/invitations.ts";
+import { matchingQuery, selectionOf, tagsQuery } from "../../api/invitations.ts";
 import {
   messagesChanged,
   messagingQuery,
@@ -14,15 +14,17 @@ import {
 import { peopleChanged } from "../../api/queries.ts";
 import type { Event, MessageChannel, Messaging, SelectionBody } from "../../api/types.ts";
 import { localInput } from "../../model/event-form.ts";
+import type { Filter } from "../../model/invitations.ts";
 import {
   CHANNELS,
+  isWho,
   KINDS,
   type OrderKind,
-  selectionOf,
   sumOf,
   templateFor,
   WHO,
   type Who,
+  whoFilter,
 } from "../../model/messages.ts";
 import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
@@ -33,6 +35,8 @@ import { Failed, Loading } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { amount, span } from "../../ui/words.ts";
 import { WhatTheyGet } from "./templates.tsx";
+
+const TAG = "tag:";
 
 /** Whom it is for: somebody the page found, or a choice that the form begins with. */
 export type To =
@@ -70,14 +74,16 @@ function Compose({ event, to, close, after }: ComposeProps) {
   const templates = useQuery(templatesQuery(event.id));
   const [kind, setKind] = useState<OrderKind>("selection" in to ? (to.kind ?? "invitation") : "invitation");
   const [channel, setChannel] = useState<MessageChannel>("sms");
-  const [who, setWho] = useState<Who>("who" in to ? to.who : "all");
+  const [who, setWho] = useState<Who | `tag:${string}`>("who" in to ? to.who : "all");
   const [later, setLater] = useState(false);
   const [at, setAt] = useState(() => localInput(new Date(Date.now() + 3_600_000)));
   const [again, setAgain] = useState(false);
   const [tried, setTried] = useState(false);
 
-  const selection = "selection" in to ? to.selection : selectionOf(who);
-  const matching = useQuery({ ...matchingQuery(event.id, selectionOf(who)), enabled: "who" in to });
+  const filter: Filter = isWho(who) ? whoFilter(who) : { tag: who.slice(TAG.length) };
+  const selection = "selection" in to ? to.selection : selectionOf(filter);
+  const matching = useQuery({ ...matchingQuery(event.id, filter), enabled: "who" in to });
+  const tags = useQuery({ ...tagsQuery(event.id), enabled: "who" in to });
   const people = "selection" in to ? to.count : matching.data;
 
   const language = event.policy.messages.default_language ?? "en";
@@ -139,7 +145,13 @@ function Compose({ event, to, close, after }: ComposeProps) {
         <Choose
           label={t("send.who")}
           value={who}
-          choices={WHO.map((id) => ({ id, name: t(`send.who_${id}`) }))}
+          choices={[
+            ...WHO.map((id) => ({ id, name: t(`send.who_${id}`) })),
+            ...(tags.data ?? []).map(({ tag }) => ({
+              id: `${TAG}${tag}` as const,
+              name: t("send.who_tag", { tag }),
+            })),
+          ]}
           onChange={(next) => setWho(next)}
         />
       ) : (

@@ -1,0 +1,76 @@
+/** What can be done with all who are chosen: the hundred thousand as well as the one. */
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { Button } from "react-aria-components";
+import { tagMany } from "../../api/invitations.ts";
+import { peopleChanged } from "../../api/queries.ts";
+import type { Event } from "../../api/types.ts";
+import { bodyOf, type Filter, isUndoable, NAMED_MAX } from "../../model/invitations.ts";
+import type { Selection } from "../../model/selection.ts";
+import { say, t } from "../../text.ts";
+import { failureText } from "../../ui/failure.ts";
+import { useMay } from "../../ui/rights.ts";
+import { toast } from "../../ui/toast.tsx";
+import { SendDrawer, type To } from "../messages/send.tsx";
+import { TagSheet } from "./tag.tsx";
+
+interface BulkActsProps {
+  event: Event;
+  filter: Filter;
+  selection: Selection;
+  count: number;
+  clear(): void;
+}
+
+type Act = "tag" | "untag" | null;
+
+export function BulkActs({ event, filter, selection, count, clear }: BulkActsProps) {
+  const client = useQueryClient();
+  const organise = useMay("organise");
+  const [act, setAct] = useState<Act>(null);
+  const [to, setTo] = useState<To | null>(null);
+  const body = bodyOf(selection, filter);
+  if (body === null && count > 0) {
+    return <p className="small muted">{t("inv.too_many", { count: say.number(NAMED_MAX) })}</p>;
+  }
+  const close = () => setAct(null);
+
+  const tag = async (word: string, on: boolean) => {
+    if (body === null) return;
+    const { changed } = await tagMany(event.id, body, on ? { add: [word] } : { remove: [word] });
+    await peopleChanged(client, event.id);
+    const said = { n: changed, count: say.number(changed), tag: word };
+    const undo = () => {
+      void tagMany(event.id, body, on ? { remove: [word] } : { add: [word] })
+        .then(() => peopleChanged(client, event.id))
+        .catch((error: unknown) => toast(failureText(error)));
+    };
+    toast(t(on ? "inv.tagged" : "inv.untagged", said), isUndoable(count, changed) ? undo : null);
+  };
+
+  return (
+    <>
+      {organise && (
+        <>
+          <Button className="button primary small" onPress={() => body && setTo({ selection: body, count })}>
+            {t("inv.bulk_send")}…
+          </Button>
+          <Button className="button small" onPress={() => setAct("tag")}>
+            {t("inv.bulk_tag")}…
+          </Button>
+        </>
+      )}
+      <Button className="button small" onPress={() => setAct("untag")}>
+        {t("inv.bulk_untag")}…
+      </Button>
+      <SendDrawer event={event} to={to} close={() => setTo(null)} after={clear} />
+      <TagSheet
+        event={event.id}
+        act={act === "tag" || act === "untag" ? act : null}
+        count={count}
+        run={tag}
+        close={close}
+      />
+    </>
+  );
+}
