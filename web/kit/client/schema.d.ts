@@ -527,7 +527,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Come in with a code. The same browser goes on with its session; another one replaces it when nobody is watching. */
+        /**
+         * Come in with a code. The same browser goes on with its session; another one replaces it when nobody is watching.
+         *     Otherwise whoever is watching is asked, and you wait.
+         */
         post: operations["redeem"];
         delete?: never;
         options?: never;
@@ -570,6 +573,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/sessions/current/takeovers/{takeover}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say whether another device may go on with my code. Until it comes in, this one watches on. */
+        post: operations["answer_takeover"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/stream-keys": {
         parameters: {
             query?: never;
@@ -600,6 +620,41 @@ export interface paths {
         post?: never;
         /** Withdraw a stream key. Whoever publishes with it is disconnected. */
         delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/takeovers/{takeover}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What became of my question. Asking is a sign of life: a page that says nothing for 20 s counts as gone. */
+        get: operations["takeover"];
+        put?: never;
+        post?: never;
+        /** Ask no more. */
+        delete: operations["give_up_takeover"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/takeovers/{takeover}/feed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Wait for the answer: a WebSocket that closes after the last word. */
+        get: operations["takeover_feed"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1635,6 +1690,16 @@ export interface components {
             /** @description A sentence for the broadcaster: what was measured, and what to set. */
             text: string;
         };
+        /** @description What the first device says. */
+        Answer: {
+            /** @description `true`: the other device may go on, and this one stops when it comes in. */
+            approve: boolean;
+        };
+        /** @description Where the question stands after an answer. */
+        Answered: {
+            /** @description The first answer counts: an answer that comes too late changes nothing. */
+            state: components["schemas"]["TakeoverState"];
+        };
         /** @description The sound of a live stream, measured over the last seconds. */
         AudioStatus: {
             /**
@@ -1762,6 +1827,11 @@ export interface components {
              * @example +33612341234
              */
             phone?: string | null;
+        };
+        /** @description What a waiting page is told. */
+        ContenderMessage: components["schemas"]["TakeoverStanding"] & {
+            /** @enum {string} */
+            type: "takeover";
         };
         /** @description The figures of an event. */
         Counters: {
@@ -3827,6 +3897,21 @@ export interface components {
             /** @description In alphabetical order, the first thousand. */
             data: components["schemas"]["Tag"][];
         };
+        /** @description A question to the screen that watches with the same code. */
+        TakeoverAsked: {
+            /**
+             * @description The browser that is asked, in words.
+             * @example Chrome on Android
+             */
+            device: string;
+            /**
+             * Format: date-time
+             * @description Until when it may be answered.
+             */
+            expires_at: string;
+            /** @description The question. */
+            id: string;
+        };
         /** @description What happens when a code is used on a second device while the first one is watching. */
         TakeoverPolicy: {
             /**
@@ -3838,6 +3923,20 @@ export interface components {
             /** @description When it does not answer. */
             unanswered?: components["schemas"]["Unanswered"];
         };
+        /** @description Where a question stands, for whoever asked it. */
+        TakeoverStanding: {
+            /**
+             * Format: date-time
+             * @description Until when it may be answered; once `approved`, until when to send the code again.
+             */
+            expires_at: string;
+            state: components["schemas"]["TakeoverState"];
+        };
+        /**
+         * @description Where a question stands.
+         * @enum {string}
+         */
+        TakeoverState: "pending" | "approved" | "claimed" | "declined" | "expired" | "cancelled";
         /** @description People who share events. */
         Team: {
             /**
@@ -4089,6 +4188,38 @@ export interface components {
             /** @enum {string} */
             type: "state";
         } | {
+            /**
+             * Format: date-time
+             * @description When it asked.
+             */
+            at: string;
+            /**
+             * @description The browser that asks, in words.
+             * @example Chrome on Android
+             */
+            device: string;
+            /**
+             * Format: date-time
+             * @description Until when to answer.
+             */
+            expires_at: string;
+            /** @description The question. */
+            id: string;
+            /**
+             * @description Where it is: a city, a country, or `unknown place`.
+             * @example Lyon, France
+             */
+            place: string;
+            /** @enum {string} */
+            type: "takeover";
+        } | {
+            /** @description The question. */
+            id: string;
+            /** @description How it stands. */
+            state: components["schemas"]["TakeoverState"];
+            /** @enum {string} */
+            type: "takeover_over";
+        } | {
             /** @description What the organiser says about it: plain text. */
             message?: string | null;
             /** @description Why. */
@@ -4153,10 +4284,13 @@ export interface components {
         };
         /** @description What somebody waits for whose code is right. */
         Waiting: {
-            queue: components["schemas"]["QueuePlace"];
+            queue?: components["schemas"]["QueuePlace"] | null;
+            takeover?: components["schemas"]["TakeoverAsked"] | null;
             /**
              * @description `queue`: the house is full, or many come at once. Ask `GET …/queue/current` now and then; when it says
-             *     `admitted`, send the code again.
+             *     `admitted`, send the code again. `takeover`: whoever is watching with this code is asked. Open
+             *     `GET …/takeovers/{id}/feed`, or ask `GET …/takeovers/{id}` now and then; when it says `approved`, send the code
+             *     again.
              */
             waiting: string;
         };
@@ -5881,7 +6015,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `code_in_use`: somebody else is watching with this code */
+            /** @description `takeover_pending`: another device has asked whoever is watching with this code, and was not answered yet */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5899,7 +6033,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `too_many_attempts` with `Retry-After`, or `proof_required` with `challenge` and `bits`: find a number whose SHA-256 of `challenge:number` begins with that many zero bits, and send both as `proof` */
+            /** @description `too_many_attempts` or `too_many_takeovers` with `Retry-After`, or `proof_required` with `challenge` and `bits`: find a number whose SHA-256 of `challenge:number` begins with that many zero bits, and send both as `proof` */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6037,6 +6171,57 @@ export interface operations {
             };
         };
     };
+    answer_takeover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                takeover: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Answer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Answered"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description This session was not asked that */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_keys: {
         parameters: {
             query?: {
@@ -6126,6 +6311,111 @@ export interface operations {
         responses: {
             /** @description Withdrawn */
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    takeover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                takeover: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TakeoverStanding"];
+                };
+            };
+            /** @description `no_takeover`: this browser has not asked it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_up_takeover: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                takeover: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken back, or never asked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    takeover_feed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                takeover: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `ContenderMessage`s follow */
+            101: {
                 headers: {
                     [name: string]: unknown;
                 };

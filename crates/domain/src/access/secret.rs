@@ -65,6 +65,8 @@ pub enum Purpose {
     ViewerCookie,
     /// The cookie of somebody who waits in line: signed, not looked up.
     QueueTicket,
+    /// The cookie of somebody who waits for another screen to make way.
+    TakeoverTicket,
     /// A telephone number in E.164, to find its owner by.
     Phone,
     /// An e-mail address in lower case, to find its owner by.
@@ -82,6 +84,7 @@ impl Purpose {
             Self::UserCookie => b"user-cookie\0",
             Self::ViewerCookie => b"viewer-cookie\0",
             Self::QueueTicket => b"queue-ticket\0",
+            Self::TakeoverTicket => b"takeover-ticket\0",
             Self::Phone => b"phone\0",
             Self::Email => b"email\0",
             Self::RecoveryCode => b"recovery-code\0",

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::session::EndReason;
 use crate::event::Unanswered;
+use crate::time::Time;
 
 #[cfg(test)]
 mod model;
@@ -35,6 +36,16 @@ pub const CLAIM: Duration = Duration::from_secs(15);
 /// How long a contender may say nothing before it counts as gone: its page holds a WebSocket open, or asks every few
 /// seconds.
 pub const CONTENDER_SILENT: Duration = Duration::from_secs(20);
+
+/// For how long questions are counted. The next two numbers are about this time.
+pub const WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// Questions about one code in a [`WINDOW`]: a family moves to another screen and back; whoever is asked more often is
+/// being pestered.
+pub const ASKED_MAX: usize = 5;
+
+/// From this many questions in a [`WINDOW`] on, an organiser hears of it.
+pub const ASKED_OFTEN: usize = 3;
 
 /// Where the question stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,6 +93,58 @@ pub enum TakeoverInput {
     CodeDead,
 }
 
+/// Where the one who is asked is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HolderIs {
+    /// At an open page in the foreground.
+    Attending,
+    /// Seen lately; the page is hidden, or its feed is gone.
+    Away,
+    /// Not seen for the grace.
+    Unseen,
+    /// Out.
+    Over(EndReason),
+}
+
+/// What time has to say about an open question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The time.
+    pub now: Time,
+    /// Until when the holder may answer.
+    pub answer_until: Time,
+    /// Until when the contender may come in, once approved.
+    pub claim_until: Option<Time>,
+    /// When the contender was last heard of.
+    pub heard_at: Time,
+    /// The one who is asked.
+    pub holder: HolderIs,
+    /// What the event decided for a holder who looks on and does not answer.
+    pub unanswered: Unanswered,
+}
+
+impl Circumstances {
+    /// What has come to pass for a question in `state` by time alone, if anything.
+    #[must_use]
+    pub fn due(&self, state: TakeoverState) -> Option<TakeoverInput> {
+        use TakeoverInput as I;
+        let inputs = [
+            match self.holder {
+                HolderIs::Over(reason) => Some(I::HolderOver(reason)),
+                HolderIs::Unseen => Some(I::HolderUnseen),
+                HolderIs::Attending | HolderIs::Away => None,
+            },
+            (self.now.since(self.heard_at) >= CONTENDER_SILENT).then_some(I::ContenderGone),
+            (self.now >= self.answer_until).then_some(I::AnswerTimeUp {
+                attending: self.holder == HolderIs::Attending,
+                unanswered: self.unanswered,
+            }),
+            self.claim_until.is_some_and(|until| self.now >= until).then_some(I::ClaimTimeUp),
+        ];
+        inputs.into_iter().flatten().find(|input| state.next(*input).is_some())
+    }
+}
+
 impl TakeoverState {
     const ALL: [Self; 6] =
         [Self::Pending, Self::Approved, Self::Claimed, Self::Declined, Self::Expired, Self::Cancelled];
@@ -122,6 +185,17 @@ impl TakeoverState {
     #[must_use]
     pub fn is_open(self) -> bool {
         matches!(self, Self::Pending | Self::Approved)
+    }
+
+    /// Whether a question that stands here can still come to stand at `later`: what is told late must not be taken for
+    /// news.
+    #[must_use]
+    pub fn comes_before(self, later: Self) -> bool {
+        match self {
+            Self::Pending => later != Self::Pending,
+            Self::Approved => !later.is_open(),
+            Self::Claimed | Self::Declined | Self::Expired | Self::Cancelled => false,
+        }
     }
 
     /// `pending`, `approved`, `claimed`, `declined`, `expired` or `cancelled`: as in the database.
@@ -185,6 +259,59 @@ mod tests {
         for state in [Pending, Approved] {
             assert_eq!(state.next(TakeoverInput::HolderOver(EndReason::Kicked)), Some(Cancelled));
             assert_eq!(state.next(TakeoverInput::CodeDead), Some(Cancelled));
+        }
+    }
+
+    #[test]
+    fn time_answers_every_open_question_and_changes_no_other() {
+        use TakeoverInput as I;
+        use TakeoverState::{Approved, Pending};
+        let at = Time::from_millis;
+        let still = Circumstances {
+            now: at(50_000),
+            answer_until: at(60_000),
+            claim_until: None,
+            heard_at: at(49_000),
+            holder: HolderIs::Attending,
+            unanswered: Unanswered::Deny,
+        };
+        assert_eq!(still.due(Pending), None);
+        let over = HolderIs::Over(EndReason::Left);
+        for (changed, input) in [
+            (Circumstances { now: at(60_000), heard_at: at(60_000), ..still }, time_up(true, Unanswered::Deny)),
+            (
+                Circumstances { now: at(60_000), heard_at: at(60_000), holder: HolderIs::Away, ..still },
+                time_up(false, Unanswered::Deny),
+            ),
+            (Circumstances { holder: HolderIs::Unseen, ..still }, I::HolderUnseen),
+            (Circumstances { holder: over, ..still }, I::HolderOver(EndReason::Left)),
+            (Circumstances { heard_at: at(30_000), ..still }, I::ContenderGone),
+        ] {
+            assert_eq!(changed.due(Pending), Some(input), "{changed:?}");
+        }
+        assert_eq!(Circumstances { holder: HolderIs::Away, ..still }.due(Pending), None, "who looks away is asked");
+
+        let given = Circumstances { claim_until: Some(at(65_000)), now: at(64_999), heard_at: at(64_000), ..still };
+        assert_eq!(given.due(Approved), None, "the time to answer is over, and was");
+        assert_eq!(Circumstances { holder: over, ..given }.due(Approved), None, "approved it stays");
+        assert_eq!(Circumstances { now: at(65_000), ..given }.due(Approved), Some(I::ClaimTimeUp));
+        assert_eq!(Circumstances { heard_at: at(40_000), ..given }.due(Approved), Some(I::ContenderGone));
+        let sent_out = Circumstances { holder: HolderIs::Over(EndReason::Kicked), ..given };
+        assert_eq!(sent_out.due(Approved), Some(I::HolderOver(EndReason::Kicked)));
+
+        let long_ago = Circumstances { now: at(9_000_000), ..given };
+        for state in TakeoverState::ALL {
+            assert_eq!(long_ago.due(state).is_some(), state.is_open(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn old_news_is_none() {
+        use TakeoverState::{Approved, Claimed, Expired, Pending};
+        assert!(Pending.comes_before(Approved) && Pending.comes_before(Expired) && Approved.comes_before(Claimed));
+        for state in TakeoverState::ALL {
+            assert!(!state.comes_before(state) && !state.comes_before(Pending), "{state:?}");
+            assert!(state == Pending || !state.comes_before(Approved), "{state:?}");
         }
     }
 

@@ -21,11 +21,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use stagedoor_domain::Time;
 use stagedoor_domain::access::admission::{Answer, House, KEPT, Line, POLL_MAX, Wait};
-use stagedoor_domain::access::{EndReason, Facts, HashKey, Purpose, Redeem, Secret, decide};
+use stagedoor_domain::access::{EndReason, Facts, HashKey, Purpose, Redeem, Secret, Standing, decide};
 use stagedoor_domain::id::{EventId, InvitationId};
 
 use super::viewer::invitee;
-use super::{Access, Room};
+use super::{Access, Ended, Room};
 use crate::facts::Actor;
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::Invitation;
@@ -248,7 +248,7 @@ impl Access {
         cookie: Option<&str>,
     ) -> Result<Turn<'_>, DbError> {
         let action = Redeem { event: room.event, invitation: invitation.id };
-        let facts = Facts::Invitee(invitee(invitation, None));
+        let facts = Facts::Invitee(invitee(invitation, None, Standing::None));
         if decide(action, &facts, self.clock.now()).is_err() {
             return Ok(Turn::Now(self.lines.hand()));
         }
@@ -370,15 +370,11 @@ impl Access {
         if seats.is_empty() {
             return Ok(());
         }
-        let mut tx = self.db.write().await?;
+        let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
         for seat in &seats {
-            self.end_in(&mut tx, seat.session, seat.event, EndReason::Left, Actor::System).await?;
+            self.end_in(&mut tx, (seat.session, seat.event), EndReason::Left, Actor::System, &mut ended).await?;
         }
-        tx.commit().await?;
-        for seat in &seats {
-            self.forget(seat.session, EndReason::Left);
-        }
-        Ok(())
+        self.commit(tx, ended).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The door: gathers facts, asks [`stagedoor_domain::access::decide`], and does what it says.
 //!
 //! `approach` asks where somebody comes from (`geo`), `admission` keeps the line when the house is full, `viewer` lets
-//! invitees in and out. `signin` lets organisers in, `factors` asks them for a second thing, `provider` asks somebody
+//! invitees in and out, `takeovers` asks one screen whether another may go on. `signin` lets organisers in, `factors` asks them for a second thing, `provider` asks somebody
 //! else who they are, `accounts` says who has one, and `organiser` is what they do then. `keys` and `vault` keep what is
 //! secret at rest, `limits` and `proof` stand before every guess, `rooms` holds who is in. A media request passes
 //! through [`Access::watch`], which touches nothing but memory.
@@ -28,6 +28,7 @@ mod provider;
 mod refusals;
 mod rooms;
 mod signin;
+mod takeovers;
 mod vault;
 mod viewer;
 
@@ -38,10 +39,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use stagedoor_domain::Time;
 use stagedoor_domain::access::{
     Allowed, Denied, EndReason, Facts, Publish, Publisher, Purpose, SessionState, Viewer, Watch, decide,
 };
-use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{SessionId, StreamId};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
@@ -63,17 +64,18 @@ pub use password::PASSWORD_BYTES_MAX;
 pub use preview::Preview;
 pub use proof::{BITS as PROOF_BITS, Proof, solve};
 pub use provider::{Departure, ProviderRefused, Return, Returned};
-pub use rooms::{Over, Report, Room, Seat};
+pub use rooms::{Attendance, Over, Report, Room, Seat};
 pub use signin::{Arrival, Factors, PASSWORD_CHARS_MIN, Shown, SignIn, SignInRefused, SignedIn, Who, is_good_password};
+pub use takeovers::Asked;
 pub use vault::Unopenable;
 pub use viewer::{RedeemAttempt, RedeemRefused, Redeemed};
 
 use crate::config;
-use crate::facts::{self, Actor};
+use crate::facts::Actor;
 use crate::ports::World;
 use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
-use crate::ports::db::{Db, DbError, Tx, concurrency, events, sessions, settings, stream_keys};
+use crate::ports::db::{Db, DbError, concurrency, events, sessions, settings, stream_keys};
 use crate::ports::oidc::Provider;
 use crate::ports::random::Random;
 use admission::Lines;
@@ -82,6 +84,7 @@ use limits::Limits;
 use password::Passwords;
 use pending::Pending;
 use rooms::{NewSeat, Rooms};
+use takeovers::Questions;
 
 /// How often the sweep looks for sessions whose time is up.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -106,6 +109,9 @@ pub struct Access {
     geo: Geo,
     lines: Lines,
     rooms: Arc<Rooms>,
+    questions: Arc<Questions>,
+    /// When this process began: nobody was looked for before.
+    started: Time,
     codes: Limits,
     proofs: proof::Used,
     previews: preview::Previews,
@@ -200,6 +206,8 @@ impl Access {
             keys: Keys::derive(master),
             geo: Geo::default(),
             lines: Lines::restore(&db, clock.now()).await?,
+            questions: Arc::default(),
+            started: clock.now(),
             codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
             proofs: proof::Used::default(),
             previews: preview::Previews::default(),
@@ -312,7 +320,12 @@ impl Access {
                     self.sample().await?;
                 }
                 self.turn_lines().await?;
-                if sweeps.is_multiple_of(SAVE_EVERY) { self.save_seen().await } else { Ok(()) }
+                self.turn_takeovers().await?;
+                if sweeps.is_multiple_of(SAVE_EVERY) {
+                    self.save_seen().await?;
+                    self.forget_takeovers().await?;
+                }
+                Ok::<_, DbError>(())
             };
             if let Err(error) = result.await {
                 // Expired sessions are refused anyway; what was not written is tried again.
@@ -332,10 +345,9 @@ impl Access {
     pub async fn expire(&self) -> Result<(), DbError> {
         let now = self.clock.now();
         for seat in self.rooms.all().into_iter().filter(|seat| seat.expires_at <= now) {
-            let mut tx = self.db.write().await?;
-            self.end_in(&mut tx, seat.session, seat.event, EndReason::Expired, Actor::System).await?;
-            tx.commit().await?;
-            self.forget(seat.session, EndReason::Expired);
+            let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
+            self.end_in(&mut tx, (seat.session, seat.event), EndReason::Expired, Actor::System, &mut ended).await?;
+            self.commit(tx, ended).await?;
         }
         self.expire_invitations().await
     }
@@ -400,23 +412,6 @@ impl Access {
             }
         }
         Ok(())
-    }
-
-    /// Ends a session's row; when `tx` has committed, [`forget`](Self::forget) it.
-    async fn end_in(
-        &self,
-        tx: &mut Tx,
-        session: SessionId,
-        event: stagedoor_domain::id::EventId,
-        reason: EndReason,
-        actor: Actor,
-    ) -> Result<bool, DbError> {
-        let now = self.clock.now();
-        let ended = sessions::end(tx, session, reason, now).await?;
-        if ended {
-            facts::append(tx, &self.random, now, actor, Fact::SessionEnded { event, session, reason }).await?;
-        }
-        Ok(ended)
     }
 
     /// Takes an ended session out of memory and tells everybody who waits for that.

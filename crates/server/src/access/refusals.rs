@@ -53,13 +53,15 @@ impl Access {
 fn reason(refused: &RedeemRefused) -> Option<Refusal> {
     match refused {
         RedeemRefused::CodeInvalid => Some(Refusal::WrongCode),
-        RedeemRefused::CodeInUse => Some(Refusal::InUse),
+        RedeemRefused::TakeoverPending | RedeemRefused::TooManyTakeovers { .. } => Some(Refusal::InUse),
         RedeemRefused::AccessEnded => Some(Refusal::Withdrawn),
         RedeemRefused::Expired => Some(Refusal::Expired),
         RedeemRefused::Blocked => Some(Refusal::Blocked),
         RedeemRefused::UsedUp => Some(Refusal::UsedUp),
         RedeemRefused::Approach(_) => Some(Refusal::Place),
+        // Asking has a fact of its own.
         RedeemRefused::NoEvent
+        | RedeemRefused::Asked(_)
         | RedeemRefused::Queued(_)
         | RedeemRefused::QueueFull
         | RedeemRefused::TooMany { .. }

@@ -14,6 +14,7 @@ use stagedoor_domain::id::{EventId, InvitationId, SessionId, StreamId, TeamId};
 use tokio::sync::{broadcast, watch};
 
 use crate::ports::db::events::Event;
+use crate::ports::db::takeovers::Takeover;
 
 /// Parts of the table with a lock each: a viewer who comes or goes holds up one media request in a hundred, for less
 /// than a microsecond.
@@ -93,6 +94,12 @@ pub struct Seat {
     /// What the database knows of `last_seen`.
     pub(super) saved_seen: AtomicI64,
     report: Mutex<Report>,
+    /// Its pages that are in the foreground.
+    looking: AtomicU32,
+    /// When one of them last said so.
+    looked: AtomicI64,
+    /// The last question whether its code may go on elsewhere.
+    asked: watch::Sender<Option<Arc<Takeover>>>,
     over: watch::Sender<Option<Over>>,
 }
 
@@ -271,6 +278,39 @@ impl Seat {
         self.seen(now);
     }
 
+    /// Whether somebody sits in front of it at `now`: a page with an open feed is in the foreground, and says so.
+    #[must_use]
+    pub fn is_attended(&self, now: Time) -> bool {
+        let looked = Time::from_millis(self.looked.load(Ordering::Relaxed));
+        self.looking.load(Ordering::Relaxed) > 0 && now.since(looked) < Self::WATCHING
+    }
+
+    /// A page of this session has opened its feed.
+    #[must_use]
+    pub fn attend(&self) -> Attendance<'_> {
+        Attendance { seat: self, visible: false }
+    }
+
+    /// The last question whether its code may go on elsewhere, and what becomes of it.
+    #[must_use]
+    pub fn asked(&self) -> watch::Receiver<Option<Arc<Takeover>>> {
+        self.asked.subscribe()
+    }
+
+    /// What is known about a question; older news than what is known already is none.
+    pub(super) fn ask(&self, question: &Arc<Takeover>) {
+        self.asked.send_if_modified(|known| {
+            let news = known.as_ref().is_none_or(|known| match known.id == question.id {
+                true => known.state.comes_before(question.state),
+                false => known.id < question.id,
+            });
+            if news {
+                *known = Some(Arc::clone(question));
+            }
+            news
+        });
+    }
+
     pub(super) fn seen(&self, now: Time) {
         let seconds = now.millis().div_euclid(1_000);
         // Most requests of a second change nothing, and a store that is not made does not take the cache line from
@@ -298,6 +338,39 @@ impl Seat {
             Ok(over) => over.clone().unwrap_or(EndReason::Ended.into()),
             // The sender lives in this seat: it cannot be gone while we wait. A wrong guess here ends a session early.
             Err(_) => EndReason::Ended.into(),
+        }
+    }
+}
+
+/// An open feed of a session's page; dropped, the page is gone.
+#[derive(Debug)]
+pub struct Attendance<'a> {
+    seat: &'a Seat,
+    visible: bool,
+}
+
+impl Attendance<'_> {
+    /// The page says something about itself.
+    pub fn reported(&mut self, report: Report, now: Time) {
+        let visible = report.visible == Some(true);
+        if visible {
+            self.seat.looked.store(now.millis(), Ordering::Relaxed);
+        }
+        if visible && !self.visible {
+            self.seat.looking.fetch_add(1, Ordering::Relaxed);
+        }
+        if !visible && self.visible {
+            self.seat.looking.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.visible = visible;
+        self.seat.reported(report, now);
+    }
+}
+
+impl Drop for Attendance<'_> {
+    fn drop(&mut self) {
+        if self.visible {
+            self.seat.looking.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -377,6 +450,9 @@ impl Rooms {
             last_seen: AtomicI64::new(seconds),
             saved_seen: AtomicI64::new(seconds),
             report: Mutex::default(),
+            looking: AtomicU32::new(0),
+            looked: AtomicI64::new(0),
+            asked: watch::Sender::new(None),
             over: watch::Sender::new(None),
         });
         write(&room.seats).insert(seat.session, Arc::clone(&seat));

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Denied, EndReason, Organise, Scopes};
+use stagedoor_domain::access::{Denied, EndReason, Organise, Scopes, Secret};
 use stagedoor_domain::event::{Latency, Policy};
 use stagedoor_domain::id::{EventId, StreamId};
 
 use super::*;
 use crate::ports::db::events::Event;
 use crate::ports::db::testing::{both, proof};
+
+mod handover;
 
 struct Door {
     access: Arc<Access>,
@@ -67,8 +69,18 @@ impl Door {
         address: IpAddr,
         proof: Option<&Proof>,
     ) -> Result<Redeemed, RedeemRefused> {
+        let event = self.event.id;
         let attempt =
-            RedeemAttempt { event: self.event.id, code, address, cookie, ticket: None, device: "Firefox", proof };
+            RedeemAttempt { event, code, address, cookie, ticket: None, asking: None, device: "Firefox", proof };
+        self.access.redeem(attempt).await
+    }
+
+    /// A device that has asked before, if it has.
+    async fn redeem_asking(&self, code: &str, asking: Option<&Secret>) -> Result<Redeemed, RedeemRefused> {
+        let (event, asking) = (self.event.id, asking.map(Secret::expose));
+        let device = "Chrome on Android";
+        let attempt =
+            RedeemAttempt { event, code, address: HOME, cookie: None, ticket: None, asking, device, proof: None };
         self.access.redeem(attempt).await
     }
 
@@ -118,8 +130,8 @@ async fn a_second_browser_waits_until_the_first_is_gone_and_then_replaces_it() {
         let code = door.invite().await.code.to_string();
         let first = door.redeem(&code, None).await.unwrap();
         let token = door.access.playback_token(&first.seat);
-        assert!(matches!(door.redeem(&code, None).await, Err(RedeemRefused::CodeInUse)));
-        assert!(matches!(door.redeem(&code, Some("other")).await, Err(RedeemRefused::CodeInUse)));
+        assert!(matches!(door.redeem(&code, None).await, Err(RedeemRefused::Asked(_))));
+        assert!(matches!(door.redeem(&code, Some("other")).await, Err(RedeemRefused::TakeoverPending)));
 
         let again = door.redeem(&code, Some(first.cookie.expose())).await.unwrap();
         assert_eq!(again.seat.session, first.seat.session, "the same browser goes on");
@@ -128,10 +140,10 @@ async fn a_second_browser_waits_until_the_first_is_gone_and_then_replaces_it() {
         door.clock.advance(Duration::from_secs(29));
         assert!(door.watch(&token).is_ok());
         door.clock.advance(Duration::from_secs(29));
-        assert!(matches!(door.redeem(&code, None).await, Err(RedeemRefused::CodeInUse)), "seen 29 s ago");
+        let Err(RedeemRefused::Asked(asked)) = door.redeem(&code, None).await else { panic!("seen 29 s ago") };
         door.clock.advance(Duration::from_secs(2));
         let mut ended = door.access.ended();
-        let second = door.redeem(&code, None).await.unwrap();
+        let second = door.redeem_asking(&code, asked.ticket.as_ref()).await.unwrap();
         assert_ne!(second.seat.session, first.seat.session);
         assert_eq!(ended.try_recv(), Ok((first.seat.session, EndReason::Replaced)));
         assert_eq!(first.seat.ended().await.reason, EndReason::Replaced);
@@ -201,7 +213,7 @@ async fn sessions_codes_and_tokens_survive_a_restart() {
             Door { access: start(&db, &door.clock).await, event: door.event.clone(), clock: door.clock.clone() };
         assert!(again.watch(&token).is_ok());
         assert!(again.access.seat(door.event.id, redeemed.cookie.expose()).is_some());
-        assert!(matches!(again.redeem(&invited.code.to_string(), None).await, Err(RedeemRefused::CodeInUse)));
+        assert!(matches!(again.redeem(&invited.code.to_string(), None).await, Err(RedeemRefused::Asked(_))));
         let other = MasterKey::new([8; 32]);
         let clock = door.clock.clone();
         let refused = Access::start(world(&db, &clock), config::Access::default(), &other).await;
@@ -230,7 +242,7 @@ async fn one_of_eight_who_race_for_a_code_wins() {
                         won += 1;
                         assert!(door.watch(&door.access.playback_token(&redeemed.seat)).is_ok());
                     }
-                    Err(RedeemRefused::CodeInUse) => {}
+                    Err(RedeemRefused::Asked(_) | RedeemRefused::TakeoverPending) => {}
                     Err(other) => panic!("round {round}: {other:?}"),
                 }
             }

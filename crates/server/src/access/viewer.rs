@@ -8,21 +8,22 @@ use stagedoor_domain::Time;
 use stagedoor_domain::access::token::Claims;
 use stagedoor_domain::access::{
     Allowed, Code, Denied, EndReason, Entry, Facts, Holder, Invitee, Moderate, Organise, Purpose, Redeem, Secret,
-    SessionState, Standing, decide,
+    SessionState, Standing, TakeoverInput, TakeoverState, decide,
 };
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 
-use super::Access;
 use super::admission::{Queued, Turn};
 use super::approach::ApproachRefused;
 use super::proof::Proof;
 use super::rooms::{NewSeat, Seat};
+use super::takeovers::{self as questions, Asked};
+use super::{Access, Ended};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::Invitation;
 use crate::ports::db::sessions::Session;
-use crate::ports::db::{DbError, invitations, sessions};
+use crate::ports::db::{DbError, Tx, invitations, sessions, takeovers};
 
 /// Somebody with a code.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct RedeemAttempt<'a> {
     pub device: &'a str,
     /// The ticket of their place in line.
     pub ticket: Option<&'a str>,
+    /// The ticket of their question to another screen.
+    pub asking: Option<&'a str>,
     /// The solved challenge, if they were asked for one.
     pub proof: Option<&'a Proof>,
 }
@@ -70,9 +73,18 @@ pub enum RedeemRefused {
     /// No invitation to this event has this code.
     #[error("the code is wrong")]
     CodeInvalid,
-    /// Somebody else is watching with it.
-    #[error("the code is in use")]
-    CodeInUse,
+    /// Somebody else is watching with it, and is asked whether it may go on here.
+    #[error("the other screen is asked")]
+    Asked(Asked),
+    /// Somebody else is watching with it, and another device has asked before.
+    #[error("another device has asked")]
+    TakeoverPending,
+    /// Somebody else is watching with it, and was asked too often lately.
+    #[error("the other screen was asked too often")]
+    TooManyTakeovers {
+        /// When it may be asked again.
+        retry_after: Duration,
+    },
     /// The invitation was withdrawn.
     #[error("the invitation was withdrawn")]
     AccessEnded,
@@ -103,14 +115,14 @@ pub enum RedeemRefused {
 }
 
 /// What the law is to know about an invitation.
-pub(super) fn invitee(invitation: &Invitation, holder: Option<Holder>) -> Invitee {
+pub(super) fn invitee(invitation: &Invitation, holder: Option<Holder>, takeover: Standing) -> Invitee {
     Invitee {
         invitation: invitation.state,
         expires_at: invitation.expires_at,
         blocked: invitation.blocked_at.is_some(),
         used_up: invitation.used_up(),
         holder,
-        takeover: Standing::None,
+        takeover,
     }
 }
 
@@ -125,7 +137,7 @@ impl From<ApproachRefused> for RedeemRefused {
 
 impl Access {
     /// Lets somebody in with a code. The same browser goes on with its session; another one gets in when nobody is
-    /// watching with the code.
+    /// watching with the code, or when whoever is watching has made way.
     ///
     /// # Errors
     ///
@@ -194,52 +206,67 @@ impl Access {
         };
         let held = sessions::active_of(&mut tx, invitation.id).await?;
         let cookie = attempt.cookie.map(|cookie| self.keys.hash.digest(Purpose::ViewerCookie, cookie.as_bytes()));
-        let holder = held.as_ref().filter(|held| held.expires_at > now).map(|held| {
-            let seen = self.rooms.with(held.id, |seat| seat.map(|seat| seat.last_seen())).max(Some(held.last_seen_at));
-            match seen {
-                _ if cookie == Some(held.cookie) => Holder::SameBrowser,
-                Some(seen) if now.since(seen) < Duration::from_secs(self.settings.grace_s) => Holder::Present,
-                _ => Holder::Absent,
-            }
+        let holder = held.as_ref().filter(|held| held.expires_at > now).map(|held| match held {
+            held if cookie == Some(held.cookie) => Holder::SameBrowser,
+            held if self.is_present(held, now) => Holder::Present,
+            _ => Holder::Absent,
         });
-        let facts = Facts::Invitee(invitee(&invitation, holder));
+        let mut ended = Ended::default();
+        let question = match takeovers::open_of(&mut tx, invitation.id).await? {
+            Some(question) => Some(self.question(&mut tx, question, now, &mut ended).await?),
+            None => None,
+        };
+        let standing = questions::standing(question.as_ref(), attempt.asking.map(|ticket| self.ticket_hash(ticket)));
+        let facts = Facts::Invitee(invitee(&invitation, holder, standing));
         let action = Redeem { event: invitation.event, invitation: invitation.id };
-        let allowed = decide(action, &facts, now).map_err(|denied| match denied {
-            Denied::CodeInUse => RedeemRefused::CodeInUse,
-            Denied::Expired => RedeemRefused::Expired,
-            Denied::Blocked => RedeemRefused::Blocked,
-            Denied::UsedUp => RedeemRefused::UsedUp,
-            _ => RedeemRefused::AccessEnded,
-        })?;
-        match (Entry::past(holder, Standing::None), &held, attempt.cookie) {
-            (Some(Entry::Resume), Some(held), Some(cookie)) => {
-                let seat = self.rooms.with(held.id, |seat| seat.cloned()).ok_or(RedeemRefused::AccessEnded)?;
-                seat.seen(now);
-                Ok(Redeemed { seat, cookie: Secret::new(cookie.to_owned()) })
+        let allowed = match (decide(action, &facts, now), &held) {
+            (Ok(allowed), _) => allowed,
+            (Err(Denied::CodeInUse), Some(held)) => {
+                let asked = self.ask(tx, &invitation, held, (question, standing), attempt, ended).await?;
+                return Err(RedeemRefused::Asked(asked));
             }
-            _ => {
-                let reason = if holder.is_some() { EndReason::Replaced } else { EndReason::Expired };
-                if let Some(held) = &held {
-                    self.end_in(&mut tx, held.id, held.event, reason, Actor::System).await?;
-                }
-                let redeemed = self.open(tx, &allowed, &invitation, attempt.device, now).await?;
-                if let Some(held) = held {
-                    self.forget(held.id, reason);
-                }
-                Ok(redeemed)
+            // Whoever made way has gone already, and somebody else was first.
+            (Err(Denied::CodeInUse), None) => return Err(RedeemRefused::TakeoverPending),
+            (Err(Denied::Expired), _) => return Err(RedeemRefused::Expired),
+            (Err(Denied::Blocked), _) => return Err(RedeemRefused::Blocked),
+            (Err(Denied::UsedUp), _) => return Err(RedeemRefused::UsedUp),
+            (Err(_), _) => return Err(RedeemRefused::AccessEnded),
+        };
+        let entry = Entry::past(holder, standing);
+        if let (Some(Entry::Resume), Some(held), Some(cookie)) = (entry, &held, attempt.cookie) {
+            let seat = self.rooms.with(held.id, |seat| seat.cloned()).ok_or(RedeemRefused::AccessEnded)?;
+            seat.seen(now);
+            return Ok(Redeemed { seat, cookie: Secret::new(cookie.to_owned()) });
+        }
+        let reason = match entry {
+            Some(Entry::TakeOver) => EndReason::TakenOver,
+            Some(Entry::Replace) => EndReason::Replaced,
+            _ => EndReason::Expired,
+        };
+        if let Some(held) = &held {
+            self.end_row(&mut tx, (held.id, held.event), reason.into(), Actor::System, &mut ended).await?;
+        }
+        if let (Standing::Own(_), Some(question)) = (standing, question) {
+            // Nobody is there to be asked any more; or they said yes, and this changes nothing.
+            let question = self.step(&mut tx, question, TakeoverInput::HolderUnseen, Actor::System, &mut ended).await?;
+            let question = self.step(&mut tx, question, TakeoverInput::Claim, Actor::Stranger, &mut ended).await?;
+            if question.state != TakeoverState::Claimed {
+                return Err(RedeemRefused::TakeoverPending);
             }
         }
+        self.begin(tx, &allowed, &invitation, attempt.device, ended).await
     }
 
-    /// Opens a new session and commits.
-    async fn open(
+    /// Begins a new session and commits.
+    async fn begin(
         &self,
-        mut tx: crate::ports::db::Tx,
+        mut tx: Tx,
         allowed: &Allowed<Redeem>,
         invitation: &Invitation,
         device: &str,
-        now: Time,
+        mut ended: Ended,
     ) -> Result<Redeemed, RedeemRefused> {
+        let now = self.clock.now();
         let cookie = Secret::from_random("", self.random.bytes());
         let session = Session {
             id: SessionId::new(self.random.uuid(now)),
@@ -254,7 +281,7 @@ impl Access {
         };
         sessions::insert(&mut tx, &session).await.map_err(|error| match error {
             // The row was locked, so this cannot happen; if it does, the database's promise is worth more than ours.
-            DbError::Exists => RedeemRefused::CodeInUse,
+            DbError::Exists => RedeemRefused::TakeoverPending,
             DbError::Gone => RedeemRefused::NoEvent,
             error => RedeemRefused::Db(error),
         })?;
@@ -274,10 +301,8 @@ impl Access {
             cookie: session.cookie,
         };
         let seat = self.rooms.sit(session.event, new).ok_or(RedeemRefused::NoEvent)?;
-        if let Err(error) = tx.commit().await {
-            self.rooms.remove(session.id, EndReason::Ended);
-            return Err(error.into());
-        }
+        ended.begun = Some(session.id);
+        self.commit(tx, ended).await?;
         Ok(Redeemed { seat, cookie })
     }
 
@@ -317,11 +342,10 @@ impl Access {
     ///
     /// Any [`DbError`] of a statement.
     pub async fn leave(&self, seat: &Seat) -> Result<(), DbError> {
-        let mut tx = self.db.write().await?;
-        self.end_in(&mut tx, seat.session, seat.event, EndReason::Left, Actor::Session(seat.session)).await?;
-        tx.commit().await?;
-        self.forget(seat.session, EndReason::Left);
-        Ok(())
+        let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
+        let actor = Actor::Session(seat.session);
+        self.end_in(&mut tx, (seat.session, seat.event), EndReason::Left, actor, &mut ended).await?;
+        self.commit(tx, ended).await
     }
 
     /// Ends one session of the event of the permission; says whether it was active.
@@ -334,11 +358,10 @@ impl Access {
         if !self.rooms.with(session, |seat| seat.is_some_and(|seat| seat.event == event)) {
             return Ok(false);
         }
-        let mut tx = self.db.write().await?;
-        let ended = self.end_in(&mut tx, session, event, EndReason::Kicked, actor).await?;
-        tx.commit().await?;
-        self.forget(session, EndReason::Kicked);
-        Ok(ended)
+        let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
+        let was_active = self.end_in(&mut tx, (session, event), EndReason::Kicked, actor, &mut ended).await?;
+        self.commit(tx, ended).await?;
+        Ok(was_active)
     }
 
     /// Withdraws an invitation and ends its session; says whether there was one to withdraw.

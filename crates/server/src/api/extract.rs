@@ -23,6 +23,7 @@ use crate::access::{Arrival, Room, Seat, Who};
 
 pub(super) const USER_COOKIE: &str = "stagedoor_user";
 pub(super) const QUEUE_COOKIE: &str = "stagedoor_queue";
+pub(super) const TAKEOVER_COOKIE: &str = "stagedoor_takeover";
 pub(super) const VIEWER_COOKIE: &str = "stagedoor_viewer";
 /// By which a browser is known when it comes back from the identity provider.
 pub(super) const PROVIDER_COOKIE: &str = "stagedoor_provider";
@@ -96,7 +97,11 @@ impl FromRequestParts<Api> for Viewer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let Path(event) = Path::<EventId>::from_request_parts(parts, api).await?;
+        #[derive(Deserialize)]
+        struct Of {
+            event: EventId,
+        }
+        let Path(Of { event }) = Path::<Of>::from_request_parts(parts, api).await?;
         let nobody = || Problem::new(StatusCode::UNAUTHORIZED, "no_session", "Enter your code first.");
         let cookie = cookie(&parts.headers, VIEWER_COOKIE).ok_or_else(nobody)?;
         if let Some(seat) = api.access.seat(event, cookie) {

@@ -8,8 +8,8 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{EndReason, Look};
-use stagedoor_domain::id::EventId;
+use stagedoor_domain::access::{EndReason, Look, TakeoverState};
+use stagedoor_domain::id::{EventId, TakeoverId};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use utoipa::{IntoParams, ToSchema};
@@ -18,11 +18,13 @@ use super::Api;
 use super::board::{self, Board, OrganiserMessage};
 use super::extract::{self, Organiser, Path, Query, room};
 use super::problem::{Body, Problem};
+use super::takeovers::StateName;
 use crate::access::{Over, Report, Seat, Who};
 use crate::live;
+use crate::ports::db::takeovers::Takeover;
 
 /// How often a feed looks after itself.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 /// A client that does not take a message in this time is gone.
 const SEND_MAX: Duration = Duration::from_secs(10);
 /// The server asks for a sign of life this often …
@@ -36,9 +38,9 @@ const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 /// What a page says fits many times; the library's own 128 KiB would be most of what an open page costs.
 const READ_BUFFER_BYTES: usize = 1024;
 
-type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+pub(super) type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
-fn bounded(upgrade: Upgrade) -> Result<WebSocketUpgrade, Problem> {
+pub(super) fn bounded(upgrade: Upgrade) -> Result<WebSocketUpgrade, Problem> {
     let upgrade = upgrade.map_err(|_| {
         Problem::new(
             http::StatusCode::UPGRADE_REQUIRED,
@@ -54,18 +56,29 @@ fn bounded(upgrade: Upgrade) -> Result<WebSocketUpgrade, Problem> {
 }
 
 /// A socket with deadlines.
-struct Socket {
+pub(super) struct Socket {
     inner: WebSocket,
     heard: Instant,
     pinged: Instant,
+    ping: Duration,
 }
 
 /// The other side is gone, or as good as.
-struct Gone;
+pub(super) struct Gone;
 
 impl Socket {
     fn new(inner: WebSocket) -> Self {
-        Self { inner, heard: Instant::now(), pinged: Instant::now() }
+        Self::pinged_every(inner, PING)
+    }
+
+    /// One whose other side is missed sooner.
+    pub(super) fn pinged_every(inner: WebSocket, ping: Duration) -> Self {
+        Self { inner, heard: Instant::now(), pinged: Instant::now(), ping }
+    }
+
+    /// Whether the other side has said anything, if only that it is there, since `then`.
+    pub(super) fn heard_after(&self, then: Instant) -> bool {
+        self.heard > then
     }
 
     async fn send_raw(&mut self, message: Message) -> Result<(), Gone> {
@@ -75,13 +88,13 @@ impl Socket {
         }
     }
 
-    async fn send(&mut self, message: &impl Serialize) -> Result<(), Gone> {
+    pub(super) async fn send(&mut self, message: &impl Serialize) -> Result<(), Gone> {
         let text = serde_json::to_string(message).map_err(|_| Gone)?;
         self.send_raw(Message::Text(text.into())).await
     }
 
     /// The next text. Pings are answered and closing is noticed underneath. Cancel safe.
-    async fn text(&mut self) -> Result<String, Gone> {
+    pub(super) async fn text(&mut self) -> Result<String, Gone> {
         loop {
             let message = match self.inner.recv().await {
                 Some(Ok(message)) => message,
@@ -95,11 +108,11 @@ impl Socket {
     }
 
     /// Called every second: asks for a sign of life, and gives up without one.
-    async fn keep_alive(&mut self) -> Result<(), Gone> {
+    pub(super) async fn keep_alive(&mut self) -> Result<(), Gone> {
         if self.heard.elapsed() > SILENCE_MAX {
             return Err(Gone);
         }
-        if self.pinged.elapsed() > PING {
+        if self.pinged.elapsed() > self.ping {
             self.pinged = Instant::now();
             self.send_raw(Message::Ping(bytes::Bytes::new())).await?;
         }
@@ -107,7 +120,7 @@ impl Socket {
     }
 
     /// Says goodbye properly, so that the other side need not guess.
-    async fn close(mut self) {
+    pub(super) async fn close(mut self) {
         let _ = self.send_raw(Message::Close(None)).await;
     }
 }
@@ -252,6 +265,34 @@ pub(super) enum ViewerMessage {
         #[schema(value_type = Option<String>, format = DateTime)]
         since: Option<Time>,
     },
+    /// Another device has the code and asks to go on there. Answer with `POST …/sessions/current/takeovers/{id}`.
+    Takeover {
+        /// The question.
+        #[schema(value_type = String)]
+        id: TakeoverId,
+        /// The browser that asks, in words.
+        #[schema(examples("Chrome on Android"))]
+        device: String,
+        /// Where it is: a city, a country, or `unknown place`.
+        #[schema(examples("Lyon, France"))]
+        place: String,
+        /// When it asked.
+        #[schema(value_type = String, format = DateTime)]
+        at: Time,
+        /// Until when to answer.
+        #[schema(value_type = String, format = DateTime)]
+        expires_at: Time,
+    },
+    /// Where that question stands now. After `approved` it goes on: the other device comes in, which `bye` tells, or does
+    /// not come in time.
+    #[serde(rename = "takeover_over")]
+    TakeoverOver {
+        /// The question.
+        #[schema(value_type = String)]
+        id: TakeoverId,
+        /// How it stands.
+        state: StateName,
+    },
     /// The session is over; the last message. After `stopping` it is not: connect again.
     Bye {
         /// Why.
@@ -354,9 +395,28 @@ impl From<Over> for ViewerMessage {
     }
 }
 
+impl From<&Takeover> for ViewerMessage {
+    fn from(question: &Takeover) -> Self {
+        match question.state {
+            TakeoverState::Pending => Self::Takeover {
+                id: question.id,
+                device: question.device.clone(),
+                place: question.place.clone(),
+                at: question.asked_at,
+                expires_at: question.answer_until,
+            },
+            state => Self::TakeoverOver { id: question.id, state: state.into() },
+        }
+    }
+}
+
 async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<ViewerMessage, Gone> {
     let mut status = api.hub.watch(seat.stream);
     let mut told = None;
+    let mut attendance = seat.attend();
+    // A page that comes back is told again what it is asked.
+    let mut asked = seat.asked();
+    asked.mark_changed();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -368,13 +428,20 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Viewer
             told = Some(state);
             socket.send(&ViewerMessage::State { state, since }).await?;
         }
+        if asked.has_changed().unwrap_or(false) {
+            let question = asked.borrow_and_update().clone();
+            if let Some(question) = question {
+                socket.send(&ViewerMessage::from(&*question)).await?;
+            }
+        }
         tokio::select! {
             over = seat.ended() => return Ok(over.into()),
             () = api.stop.cancelled() => return Ok(stopping()),
+            Ok(()) = asked.changed() => asked.mark_changed(),
             changed = status.changed() => if changed.is_err() { return Ok(stopping()) },
             text = socket.text() => {
                 if let Some(report) = understood(&text?) {
-                    seat.reported(report, api.clock.now());
+                    attendance.reported(report, api.clock.now());
                 }
             }
             _ = tick.tick() => socket.keep_alive().await?,

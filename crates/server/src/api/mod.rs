@@ -32,6 +32,7 @@ mod places;
 mod policy;
 mod preview;
 mod problem;
+mod takeovers;
 mod viewer;
 mod webhooks;
 
@@ -117,7 +118,7 @@ pub(crate) type Api = Arc<Parts>;
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
     modifiers(&Security),
-    components(schemas(problem::Body, board::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport)),
+    components(schemas(problem::Body, board::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport, takeovers::ContenderMessage)),
     tags(
         (name = "account", description = "Signing in, one's own account, API tokens"),
         (name = "accounts", description = "People and teams"),
@@ -219,6 +220,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(viewer::current, viewer::leave))
         .routes(routes!(viewer::queue, viewer::leave_queue))
         .routes(routes!(feed::viewer))
+        .routes(routes!(takeovers::read, takeovers::give_up))
+        .routes(routes!(takeovers::feed))
+        .routes(routes!(takeovers::answer))
         .routes(routes!(places::read))
         .routes(routes!(log::list))
         .routes(routes!(log::key))

@@ -11,11 +11,12 @@ use stagedoor_domain::id::{EventId, SessionId};
 use utoipa::ToSchema;
 
 use super::account::set_cookie;
-use super::extract::{self, Address, BaseUrl, Json, Path, QUEUE_COOKIE, VIEWER_COOKIE, room};
+use super::extract::{self, Address, BaseUrl, Json, Path, QUEUE_COOKIE, TAKEOVER_COOKIE, VIEWER_COOKIE, room};
 use super::problem::{Body, Problem};
+use super::takeovers::{TakeoverAsked, ticket_cookie};
 use super::{Api, device};
 use crate::access::{
-    ApproachRefused, InLine, NotQueued, PROOF_BITS, Proof, Queued, RedeemAttempt, RedeemRefused, Seat,
+    ApproachRefused, Asked, InLine, NotQueued, PROOF_BITS, Proof, Queued, RedeemAttempt, RedeemRefused, Seat,
 };
 use crate::live;
 
@@ -116,11 +117,12 @@ fn session(api: &Api, base: &str, seat: &Seat) -> Result<ViewerSession, Problem>
     })
 }
 
-fn cookie_path(event: EventId) -> String {
+pub(super) fn cookie_path(event: EventId) -> String {
     format!("/api/v1/events/{event}")
 }
 
 /// Come in with a code. The same browser goes on with its session; another one replaces it when nobody is watching.
+/// Otherwise whoever is watching is asked, and you wait.
 #[utoipa::path(post, path = "/api/v1/events/{event}/sessions", tag = "viewer", params(("event" = String, Path)),
     security(()), request_body = Redeem,
     responses((status = 201, body = ViewerSession),
@@ -128,11 +130,12 @@ fn cookie_path(event: EventId) -> String {
         (status = 403, body = Body, description = "`code_invalid`, or `blocked` by the organiser; \
             `country_refused` or `network_refused`, whatever the code"),
         (status = 404, body = Body, description = "No such event"),
-        (status = 409, body = Body, description = "`code_in_use`: somebody else is watching with this code"),
+        (status = 409, body = Body, description = "`takeover_pending`: another device has asked whoever is watching with \
+            this code, and was not answered yet"),
         (status = 410, body = Body,
             description = "`access_ended`: the invitation was withdrawn; `invitation_expired`; `used_up`"),
         (status = 429, body = Body,
-            description = "`too_many_attempts` with `Retry-After`, or `proof_required` with `challenge` and `bits`: find a \
+            description = "`too_many_attempts` or `too_many_takeovers` with `Retry-After`, or `proof_required` with `challenge` and `bits`: find a \
                 number whose SHA-256 of `challenge:number` begins with that many zero bits, and send both as `proof`"),
         (status = "default", body = Body)))]
 pub(super) async fn redeem(
@@ -150,12 +153,14 @@ pub(super) async fn redeem(
         address,
         cookie: extract::cookie(&headers, VIEWER_COOKIE),
         ticket: extract::cookie(&headers, QUEUE_COOKIE),
+        asking: extract::cookie(&headers, TAKEOVER_COOKIE),
         device: &device::describe(agent),
         proof: body.proof.as_ref(),
     };
     let redeemed = match api.access.redeem(attempt).await {
         Ok(redeemed) => redeemed,
         Err(RedeemRefused::Queued(queued)) => return Ok(in_line(event, &base, &queued)),
+        Err(RedeemRefused::Asked(asked)) => return Ok(asking(event, &base, &asked)),
         Err(other) => return Err(refused(other)),
     };
     let seat = &redeemed.seat;
@@ -169,19 +174,25 @@ fn refused(refused: RedeemRefused) -> Problem {
     match refused {
         RedeemRefused::NoEvent => Problem::not_found(),
         RedeemRefused::Approach(refused) => kept_out(refused),
-        // Answered before it comes to this: it is no problem.
-        RedeemRefused::Queued(_) => Problem::internal(),
+        // Answered before it comes to this: they are no problems.
+        RedeemRefused::Queued(_) | RedeemRefused::Asked(_) => Problem::internal(),
         RedeemRefused::QueueFull => queue_full(),
         RedeemRefused::CodeInvalid => Problem::new(
             StatusCode::FORBIDDEN,
             "code_invalid",
             "This code does not open this event. Check the letters and try again.",
         ),
-        RedeemRefused::CodeInUse => Problem::new(
+        RedeemRefused::TakeoverPending => Problem::new(
             StatusCode::CONFLICT,
-            "code_in_use",
-            "Someone is already watching with this code. When they stop, it can be used here after half a minute.",
+            "takeover_pending",
+            "Another device has just asked to watch with this code. Wait a minute and try again.",
         ),
+        RedeemRefused::TooManyTakeovers { retry_after } => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_takeovers",
+            "Whoever is watching with this code was asked several times. Wait a few minutes and ask again.",
+        )
+        .retry_after(retry_after),
         RedeemRefused::AccessEnded => {
             Problem::new(StatusCode::GONE, "access_ended", "This invitation was withdrawn by the organiser.")
         }
@@ -214,9 +225,16 @@ fn refused(refused: RedeemRefused) -> Problem {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Waiting {
     /// `queue`: the house is full, or many come at once. Ask `GET …/queue/current` now and then; when it says
-    /// `admitted`, send the code again.
+    /// `admitted`, send the code again. `takeover`: whoever is watching with this code is asked. Open
+    /// `GET …/takeovers/{id}/feed`, or ask `GET …/takeovers/{id}` now and then; when it says `approved`, send the code
+    /// again.
     waiting: &'static str,
-    queue: QueuePlace,
+    /// With `queue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<QueuePlace>,
+    /// With `takeover`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takeover: Option<TakeoverAsked>,
 }
 
 /// A place in line.
@@ -267,8 +285,19 @@ fn queue_cookie(event: EventId, base: &str, ticket: &str) -> String {
 
 fn in_line(event: EventId, base: &str, queued: &Queued) -> Response {
     let cookie = queue_cookie(event, base, queued.ticket.expose());
-    let waiting = Waiting { waiting: "queue", queue: queued.wait.into() };
+    let waiting = Waiting { waiting: "queue", queue: Some(queued.wait.into()), takeover: None };
     (StatusCode::ACCEPTED, [(SET_COOKIE, cookie)], Json(waiting)).into_response()
+}
+
+fn asking(event: EventId, base: &str, asked: &Asked) -> Response {
+    let waiting = Waiting { waiting: "takeover", queue: None, takeover: Some(asked.into()) };
+    match &asked.ticket {
+        Some(ticket) => {
+            let cookie = ticket_cookie(event, base, ticket.expose());
+            (StatusCode::ACCEPTED, [(SET_COOKIE, cookie)], Json(waiting)).into_response()
+        }
+        None => (StatusCode::ACCEPTED, Json(waiting)).into_response(),
+    }
 }
 
 fn queue_full() -> Problem {

@@ -164,6 +164,8 @@ const ACTS: &[(&str, &str)] = &[
     ("a code is redeemed", "session.started"),
     ("somebody is refused", "session.refused"),
     ("somebody is kicked, leaves, or is replaced", "session.ended"),
+    ("a code is asked for by another device", "takeover.asked"),
+    ("that is answered", "takeover.changed"),
     ("a stream key is made", "stream_key.created"),
     ("a stream key is withdrawn", "stream_key.revoked"),
     ("a stream key is shown", "stream_key.revealed"),
@@ -191,8 +193,6 @@ const NAMED: &[(&str, &str)] = &[
     ("somebody is erased", "invitation.erased"),
     ("a list is exported", "invitation.list_exported"),
     ("everybody is sent home", "event.sessions_ended"),
-    ("a code is asked for by another device", "takeover.asked"),
-    ("that is answered", "takeover.changed"),
 ];
 
 #[test]

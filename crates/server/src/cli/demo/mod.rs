@@ -210,6 +210,7 @@ async fn player_token(app: &App, who: &Who, event: EventId) -> Result<String, Bo
         cookie: None,
         device: "Player",
         ticket: None,
+        asking: None,
         proof: None,
     };
     let redeemed = app.access.redeem(attempt).await?;

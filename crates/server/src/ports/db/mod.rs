@@ -36,6 +36,7 @@ pub mod sessions;
 pub mod settings;
 pub mod stream_keys;
 pub mod streams;
+pub mod takeovers;
 pub mod teams;
 pub mod users;
 pub mod webhooks;
@@ -69,6 +70,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "invitation only", include_str!("../../../migrations/0002_invitation_only.sql")),
     (3, "invitations", include_str!("../../../migrations/0003_invitations.sql")),
     (4, "messages", include_str!("../../../migrations/0004_messages.sql")),
+    (5, "takeovers", include_str!("../../../migrations/0005_takeovers.sql")),
     (6, "accounts", include_str!("../../../migrations/0006_accounts.sql")),
     (8, "room", include_str!("../../../migrations/0008_room.sql")),
     (9, "admission", include_str!("../../../migrations/0009_admission.sql")),

@@ -29,6 +29,16 @@ pub struct Session {
     pub state: SessionState,
 }
 
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at, end_reason
+             FROM sessions ",
+            $rest
+        )
+    };
+}
+
 fn session(row: &Row) -> Result<Session, DbError> {
     let ended = row.parse_maybe::<String>("end_reason")?;
     Ok(Session {
@@ -77,9 +87,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), DbError> {
 ///
 /// Any [`DbError`] of a statement.
 pub async fn active_of(tx: &mut Tx, invitation: InvitationId) -> Result<Option<Session>, DbError> {
-    let sql =
-        "SELECT id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at, end_reason
-               FROM sessions WHERE invitation_id = $1 AND ended_at IS NULL";
+    let sql = select!("WHERE invitation_id = $1 AND ended_at IS NULL");
     tx.one(sql, [invitation.into()]).await?.as_ref().map(session).transpose()
 }
 
@@ -99,9 +107,7 @@ pub async fn is_held(db: &Db, invitation: InvitationId) -> Result<bool, DbError>
 ///
 /// Any [`DbError`] of a statement.
 pub async fn by_cookie(db: &Db, event: EventId, cookie: Digest) -> Result<Option<Session>, DbError> {
-    let sql =
-        "SELECT id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at, end_reason
-               FROM sessions WHERE cookie_hash = $1 AND event_id = $2";
+    let sql = select!("WHERE cookie_hash = $1 AND event_id = $2");
     db.one(sql, [cookie.into(), event.into()]).await?.as_ref().map(session).transpose()
 }
 
@@ -115,6 +121,45 @@ pub async fn all_active(db: &Db) -> Result<Vec<(Session, String)>, DbError> {
                    s.last_seen_at, s.end_reason, i.name
                FROM sessions s JOIN invitations i ON i.id = s.invitation_id WHERE s.ended_at IS NULL";
     db.all(sql, []).await?.iter().map(|row| Ok((session(row)?, row.text("name")?))).collect()
+}
+
+/// Holds an invitation's row until the transaction ends: whoever lets somebody in, ends a session or answers a question
+/// about its code waits for each other here.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn hold_invitation(tx: &mut Tx, id: InvitationId) -> Result<(), DbError> {
+    tx.execute("UPDATE invitations SET name = name WHERE id = $1", [id.into()]).await.map(|_| ())
+}
+
+/// The same for the invitation of a session.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn hold(tx: &mut Tx, id: SessionId) -> Result<(), DbError> {
+    let sql = "UPDATE invitations SET name = name WHERE id = (SELECT invitation_id FROM sessions WHERE id = $1)";
+    tx.execute(sql, [id.into()]).await.map(|_| ())
+}
+
+/// One session, inside a transaction.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn read(tx: &mut Tx, id: SessionId) -> Result<Option<Session>, DbError> {
+    let sql = select!("WHERE id = $1");
+    tx.one(sql, [id.into()]).await?.as_ref().map(session).transpose()
+}
+
+/// One session, by a reader that may be a moment behind.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn get(db: &Db, id: SessionId) -> Result<Option<Session>, DbError> {
+    db.one(select!("WHERE id = $1"), [id.into()]).await?.as_ref().map(session).transpose()
 }
 
 /// Ends a session; says whether it was active.
@@ -175,6 +220,8 @@ mod tests {
             let mut tx = db.write().await.unwrap();
             assert_eq!(active_of(&mut tx, invitation.id).await.unwrap(), Some(first.clone()));
             assert!(is_held(&db, invitation.id).await.unwrap());
+            hold(&mut tx, first.id).await.unwrap();
+            assert_eq!(read(&mut tx, first.id).await.unwrap(), Some(first.clone()));
             assert!(end(&mut tx, first.id, EndReason::Replaced, Time::from_millis(9)).await.unwrap());
             assert!(!end(&mut tx, first.id, EndReason::Revoked, Time::from_millis(9)).await.unwrap());
             insert(&mut tx, &second).await.unwrap();

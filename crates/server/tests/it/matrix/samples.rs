@@ -239,6 +239,13 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
         "GET /{event}/sessions/current" => VIEWER,
         "DELETE /{event}/sessions/current" => VIEWER.signs_out(),
         "GET /{event}/sessions/current/feed" => VIEWER.answered(426),
+        // To answer takes being asked: who may, and what then, is told in `access::tests::handover`.
+        "POST /{event}/sessions/current/takeovers/{takeover}" => {
+            VIEWER.with("takeover", filled("{takeover}")).json(json!({"approve": true})).answered(404)
+        }
+        "GET /{event}/takeovers/{takeover}" => TICKET.with("takeover", filled("{takeover}")),
+        "GET /{event}/takeovers/{takeover}/feed" => TICKET.with("takeover", filled("{takeover}")),
+        "DELETE /{event}/takeovers/{takeover}" => EVERYBODY.with("takeover", filled("{takeover}")),
         "GET /{event}/queue/current" => TICKET,
         "DELETE /{event}/queue/current" => EVERYBODY,
         _ => return None,
