@@ -225,7 +225,7 @@ pub enum Fact {
     /// Something odd was noticed.
     #[serde(rename = "incident.raised")]
     IncidentRaised { event: Option<EventId>, incident: IncidentId, kind: incident::Kind },
-    /// Somebody has seen it.
+    /// Somebody has seen it, or it is over by itself.
     #[serde(rename = "incident.acknowledged")]
     IncidentAcknowledged { event: Option<EventId>, incident: IncidentId },
     /// Somebody took the log out of the house.

@@ -91,10 +91,35 @@ impl Kind {
             }
             Self::StreamAway => "The encoder is gone. Viewers hold until it is back or the reconnect window is over.",
             Self::StreamLost => "The encoder did not come back in time, so the broadcast ended.",
-            Self::GatewayFailing => "Messages cannot be handed over to their gateway.",
-            Self::WebhookDisabled => "A webhook was disabled because it does not accept deliveries.",
-            Self::BudgetReached => "Sending stopped: what this event may spend on messages is spent.",
+            Self::GatewayFailing => {
+                "Messages cannot be handed over: the gateway refuses them or does not answer. None is lost. Look at the \
+                 gateway's status page and at its settings on this server; then resume the orders that wait."
+            }
+            Self::WebhookDisabled => {
+                "A webhook was disabled because it does not accept deliveries. Mend the receiver, enable the webhook \
+                 again, and replay what it missed."
+            }
+            Self::BudgetReached => {
+                "Sending stopped: what this event may spend on messages is spent. Raise its budget in the settings of \
+                 the event, then resume the order."
+            }
             Self::RepeatedTakeovers => "One code is asked for by one device after the other. It may have been shared.",
+        }
+    }
+}
+
+impl Kind {
+    /// What is said when it is over by itself, for the kinds of which the server notices that.
+    #[must_use]
+    pub fn over(self) -> Option<&'static str> {
+        match self {
+            Self::GatewayFailing => Some("The gateway takes messages again."),
+            Self::BudgetReached => Some("The order was resumed."),
+            Self::CodeGuessing
+            | Self::StreamAway
+            | Self::StreamLost
+            | Self::WebhookDisabled
+            | Self::RepeatedTakeovers => None,
         }
     }
 }
@@ -126,7 +151,8 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{kind}\""));
             assert_eq!(Kind::from_name(kind.as_str()), Some(kind));
-            assert!(kind.sentence().ends_with('.'));
+            assert!(kind.sentence().ends_with('.') && kind.over().is_none_or(|text| text.ends_with('.')));
+            assert!(!kind.sentence().contains("  "), "{kind}");
         }
         assert_eq!(Kind::from_name("CodeGuessing"), None);
     }

@@ -46,7 +46,7 @@ pub(super) struct Incident {
     last_at: Time,
     /// How often it was noticed.
     times: u64,
-    /// When somebody said that they have seen it.
+    /// When somebody said that they have seen it, or when it was over by itself; then `text` ends with how.
     #[schema(value_type = Option<String>, format = DateTime)]
     acknowledged_at: Option<Time>,
 }

@@ -12,6 +12,7 @@ use stagedoor_domain::access::{Look, Moderate, Organise, SeePeople};
 use stagedoor_domain::event::MessagePolicy;
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, MessageId, SendId};
+use stagedoor_domain::incident::Kind::BudgetReached;
 use stagedoor_domain::message::{
     self, BUILT_IN, BadTemplate, Channel, Failure, Filling, Kind, PauseCause, Segments, SendState, State, Template,
 };
@@ -24,7 +25,7 @@ use super::people::SelectionBody;
 use super::problem::{Body, Problem};
 use crate::access::{Room, SealedFor, Written};
 use crate::config::SmsGateway;
-use crate::facts;
+use crate::facts::{self, incident};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::messages::{Filter, Listed, NewSingle};
 use crate::ports::db::sends::{Send, Tally};
@@ -821,9 +822,14 @@ pub(super) async fn resume_send(
     let mut tx = api.db.write().await?;
     if sends::resume(&mut tx, &allowed, send).await? {
         messages::wake(&mut tx, event, now).await?;
-        facts::append(&mut tx, &api.random, now, organiser.0.actor, Fact::SendResumed { event, send }).await?;
+        let actor = organiser.0.actor;
+        facts::append(&mut tx, &api.random, now, actor, Fact::SendResumed { event, send }).await?;
+        let over = incident::over_in(&mut tx, &api.random, now, actor, BudgetReached, event).await?;
         tx.commit().await?;
         hint(&api, event);
+        if over {
+            incident::hint(&api.world(), Some(event));
+        }
     }
     Ok(Json(one_send(&api, event, send).await?))
 }

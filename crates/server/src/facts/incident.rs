@@ -87,8 +87,28 @@ pub async fn raise(world: &World, raise: Raise) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Closes an incident about an event that is over by itself, if and when `tx` commits; says whether there was one. Then
+/// the caller hints `Topic::Incidents`.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn over_in(
+    tx: &mut Tx,
+    random: &Random,
+    now: Time,
+    actor: Actor,
+    kind: Kind,
+    event: EventId,
+) -> Result<bool, DbError> {
+    let Some(how) = kind.over() else { return Ok(false) };
+    let Some(incident) = incidents::close(tx, kind, event, how, now).await? else { return Ok(false) };
+    append(tx, random, now, actor, Fact::IncidentAcknowledged { event: Some(event), incident }).await?;
+    Ok(true)
+}
+
 /// Tells whoever shows incidents that there is something new.
-pub(super) fn hint(world: &World, event: Option<EventId>) {
+pub fn hint(world: &World, event: Option<EventId>) {
     world.bus.hint(Hint::Facts);
     if let Some(event) = event {
         world.bus.hint(Hint::Event(event, Topic::Incidents));

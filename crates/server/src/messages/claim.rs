@@ -7,6 +7,7 @@ use stagedoor_domain::access::InvitationState;
 use stagedoor_domain::event::MessagePolicy;
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, MessageId, SendId};
+use stagedoor_domain::incident::Kind;
 use stagedoor_domain::message::{
     self, Channel, Failure, Filling, PauseCause, Purse, Segments, SendState, State, Template,
 };
@@ -23,6 +24,10 @@ use crate::ports::db::{DbError, Tx, events, invitations, message_templates, mess
 const EXPAND_ROWS: u32 = 500;
 /// Messages that turn out not to be sent, passed over within one claim.
 const PASSED_OVER_MAX: usize = 100;
+
+/// What is said when the money for numbers with a prefix is spent, and everybody else was written to.
+const PREFIX_BUDGET_REACHED: &str = "Sending to some numbers stopped: what may be spent on their prefix is spent. \
+    Everybody else was written to. Raise the budget of the prefix in the settings of the event, then resume the order.";
 
 /// What a claim came to.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ impl Messages {
         let orders = if quiet.is_some() { Vec::new() } else { sends::running(&mut tx, event, now).await? };
         let mut orders = orders.iter();
         let mut order: Option<&Send> = None;
+        let mut told = false;
         for _ in 0..PASSED_OVER_MAX {
             let next = match order {
                 None => messages::next_single(&mut tx, event, now).await?,
@@ -92,7 +98,7 @@ impl Messages {
             let Some(message) = next else {
                 // Nothing (more) of this order: close it if it is over, go on with the next one.
                 if let Some(order) = order {
-                    self.close(&mut tx, order.id, event, now).await?;
+                    told |= self.close(&mut tx, order.id, event, now).await?;
                 }
                 order = orders.next();
                 if order.is_some() {
@@ -100,16 +106,14 @@ impl Messages {
                 }
                 let wake = self.wake_at(&mut tx, event, now, quiet).await?;
                 messages::rest(&mut tx, event, now, wake).await?;
-                tx.commit().await?;
-                self.hint(event);
+                self.commit(tx, event, told).await?;
                 return Ok(Turn::Nothing);
             };
             match self.judge(&mut tx, &message, order, policy, turn.spent_milli, now).await? {
                 Verdict::Send(ready) => {
                     let (payload, recipient, claim) = *ready;
                     let Some(number) = messages::claim(&mut tx, &message, &claim).await? else { continue };
-                    tx.commit().await?;
-                    self.hint(event);
+                    self.commit(tx, event, told).await?;
                     return Ok(Turn::Claimed(Box::new(Claimed {
                         letter: letter(&message, payload, recipient.map(|recipient| recipient.name), now),
                         lease_until: claim.lease_until,
@@ -137,6 +141,8 @@ impl Messages {
                     {
                         let fact = Fact::SendPaused { event, send, because };
                         facts::append(&mut tx, &self.world.random, now, Actor::System, fact).await?;
+                        self.raise(&mut tx, Kind::BudgetReached, event, None).await?;
+                        told = true;
                     }
                     order = orders.next();
                     if order.is_none() {
@@ -147,18 +153,21 @@ impl Messages {
         }
         // Many were passed over: what is known is kept, and the turn is not used up.
         messages::rest(&mut tx, event, now, Some(now)).await?;
-        tx.commit().await?;
-        self.hint(event);
+        self.commit(tx, event, told).await?;
         Ok(Turn::Again)
     }
 
-    async fn close(&self, tx: &mut Tx, send: SendId, event: EventId, now: Time) -> Result<(), DbError> {
-        let fact = match sends::finish(tx, send).await? {
-            Some(SendState::Done) => Fact::SendDone { event, send },
-            Some(_) => Fact::SendPaused { event, send, because: PauseCause::PrefixBudget },
-            None => return Ok(()),
+    /// Ends an order that has nothing more to send; says whether an organiser is told.
+    async fn close(&self, tx: &mut Tx, send: SendId, event: EventId, now: Time) -> Result<bool, DbError> {
+        let (fact, told) = match sends::finish(tx, send).await? {
+            Some(SendState::Done) => (Fact::SendDone { event, send }, false),
+            Some(_) => {
+                self.raise(tx, Kind::BudgetReached, event, Some(PREFIX_BUDGET_REACHED)).await?;
+                (Fact::SendPaused { event, send, because: PauseCause::PrefixBudget }, true)
+            }
+            None => return Ok(false),
         };
-        facts::append(tx, &self.world.random, now, Actor::System, fact).await
+        facts::append(tx, &self.world.random, now, Actor::System, fact).await.map(|()| told)
     }
 
     /// When an event that has nothing to send now has something.

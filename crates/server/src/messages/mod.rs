@@ -20,11 +20,13 @@ mod twilio;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::Secret;
 use stagedoor_domain::id::EventId;
+use stagedoor_domain::incident::Kind;
 use stagedoor_domain::message::Channel;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,14 +37,16 @@ pub use twilio::{Twilio, TwilioError};
 
 use crate::access::{Access, ContactError, Written};
 use crate::config::{self, Config};
+use crate::facts::incident::{self, Raise};
 use crate::ports::World;
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::messages::Message;
-use crate::ports::db::{DbError, messages};
+use crate::ports::db::{DbError, Tx, messages};
 use claim::Turn;
 
 /// How long a claim holds before somebody else looks what became of it: longer than the gateway is waited for.
 const LEASE: Duration = Duration::from_secs(60);
+const _: () = assert!(LEASE.as_secs() >= 2 * SEND_MAX.as_secs(), "a claim outlives the wait for its gateway");
 /// A claim that is closer to its end than this is not acted on: whoever slept over it has lost it.
 const LEASE_LEFT_MIN: Duration = SEND_MAX;
 /// Messages in the gateways' hands at once; more wait in the database.
@@ -103,6 +107,23 @@ pub struct Messages {
     access: Arc<Access>,
     gateways: Gateways,
     prices: config::Sms,
+    failures: Failures,
+}
+
+/// How often each gateway failed since it last worked, as far as this process knows.
+#[derive(Debug, Default)]
+struct Failures {
+    sms: AtomicU32,
+    email: AtomicU32,
+}
+
+impl Failures {
+    fn of_channel(&self, channel: Channel) -> &AtomicU32 {
+        match channel {
+            Channel::Sms => &self.sms,
+            Channel::Email => &self.email,
+        }
+    }
 }
 
 /// Why a turn was not finished. What it was about stays where it was.
@@ -128,7 +149,7 @@ impl Messages {
     /// A carrier; nothing is sent before [`turn`](Self::turn) or [`run`](Self::run).
     #[must_use]
     pub fn new(world: World, access: Arc<Access>, gateways: Gateways, prices: config::Sms) -> Arc<Self> {
-        Arc::new(Self { world, access, gateways, prices })
+        Arc::new(Self { world, access, gateways, prices, failures: Failures::default() })
     }
 
     /// Sends what is to be sent until `stop`; what the gateways have in hand then is waited for.
@@ -227,6 +248,22 @@ impl Messages {
 
     fn hint(&self, event: EventId) {
         self.world.bus.hint(Hint::Event(event, Topic::Messages));
+    }
+
+    /// Makes it true, and says so: also to whoever shows incidents, when there is something new for them.
+    async fn commit(&self, tx: Tx, event: EventId, incidents: bool) -> Result<(), DbError> {
+        tx.commit().await?;
+        self.hint(event);
+        if incidents {
+            incident::hint(&self.world, Some(event));
+        }
+        Ok(())
+    }
+
+    /// Tells an organiser, if and when `tx` commits.
+    async fn raise(&self, tx: &mut Tx, kind: Kind, event: EventId, text: Option<&str>) -> Result<(), DbError> {
+        let raise = Raise { text: text.map(str::to_owned), ..Raise::new(kind, Some(event)) };
+        incident::raise_in(tx, &self.world.random, self.world.clock.now(), &raise).await.map(|_| ())
     }
 }
 

@@ -1,21 +1,25 @@
 //! From the gateway's answer to the row, and what became of messages that nobody answered for.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::InvitationState;
 use stagedoor_domain::fact::Fact;
-use stagedoor_domain::message::{self, Failure, PauseCause, Recovery, State};
+use stagedoor_domain::incident::Kind;
+use stagedoor_domain::message::{self, Channel, Failure, PauseCause, Recovery, State};
 use stagedoor_domain::person::Phone;
 
 use super::{Claimed, Found, LEASE, Letter, Messages, Outcome, SEND_MAX, TurnError, letter};
 use crate::access::{SealedFor, Written};
-use crate::facts::{self, Actor};
+use crate::facts::{self, Actor, incident};
 use crate::ports::db::messages::{Message, Settled};
 use crate::ports::db::{DbError, Tx, invitations, messages, opt_outs, sends};
 
 /// From an unknown outcome to the first look: what the gateway took is in its list by then.
 const FIRST_LOOK: Duration = Duration::from_secs(30);
+/// Failures of a gateway in a row after which an organiser is told: one alone is weather.
+const FAILURES_TOLD: u32 = 5;
 /// Messages that are looked for in one turn.
 const LOOKS_PER_TURN: u32 = 32;
 
@@ -33,9 +37,13 @@ impl Messages {
             Outcome::Unknown => "unknown",
         };
         metrics::counter!("messages_given_total", "channel" => channel, "result" => result).increment(1);
+        let mut told = self.failing(message.channel, &outcome);
         let mut tx = self.world.db.write().await?;
+        if told {
+            self.raise(&mut tx, Kind::GatewayFailing, event, None).await?;
+        }
         match outcome {
-            Outcome::Sent { reference } => self.sent(&mut tx, message, letter, reference, now).await?,
+            Outcome::Sent { reference } => told |= self.sent(&mut tx, message, letter, reference, now).await?,
             Outcome::Refused(failure) => {
                 if failure == Failure::OptedOut
                     && let Ok(phone) = letter.to.expose().parse::<Phone>()
@@ -74,11 +82,28 @@ impl Messages {
             }
         }
         messages::wake(&mut tx, event, now).await?;
-        tx.commit().await?;
-        self.hint(event);
+        self.commit(tx, event, told).await?;
         Ok(())
     }
 
+    /// Counts what a gateway answered; says whether an organiser is to be told that it fails.
+    fn failing(&self, channel: Channel, outcome: &Outcome) -> bool {
+        let failures = self.failures.of_channel(channel);
+        match outcome {
+            // Also who says that a number cannot be has done their work.
+            Outcome::Sent { .. } | Outcome::Refused(Failure::BadAddress | Failure::OptedOut) => {
+                failures.store(0, Ordering::Relaxed);
+                false
+            }
+            // It will not go away by itself.
+            Outcome::Misconfigured => true,
+            Outcome::Refused(_) | Outcome::Later { .. } | Outcome::Unknown => {
+                failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TOLD
+            }
+        }
+    }
+
+    /// The gateway has it; says whether that ends an incident.
     async fn sent(
         &self,
         tx: &mut Tx,
@@ -86,7 +111,7 @@ impl Messages {
         letter: &Letter,
         reference: Option<String>,
         now: Time,
-    ) -> Result<(), TurnError> {
+    ) -> Result<bool, TurnError> {
         let payload = if self.gateways.of_channel(message.channel).keeps() {
             message.payload.clone()
         } else {
@@ -98,8 +123,10 @@ impl Messages {
             let fact = Fact::MessageSent { event: message.event, message: message.id };
             facts::append(tx, &self.world.random, now, Actor::System, fact).await?;
             self.advance(tx, message, InvitationState::Sent, message.channel.as_str(), now).await?;
+            let (kind, event) = (Kind::GatewayFailing, message.event);
+            return Ok(incident::over_in(tx, &self.world.random, now, Actor::System, kind, event).await?);
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn only_address(
@@ -224,9 +251,10 @@ impl Messages {
             true => Recovery::Unknown,
             false => message::recover(answer, message.looks, missing),
         };
+        let mut over = false;
         let mut tx = self.world.db.write().await?;
         match recovery {
-            Recovery::Sent => self.sent(&mut tx, message, letter, reference, now).await?,
+            Recovery::Sent => over = self.sent(&mut tx, message, letter, reference, now).await?,
             Recovery::Again if message.attempts < message::ATTEMPTS_MAX => {
                 self.queue_again(&mut tx, message, now).await?;
             }
@@ -238,8 +266,7 @@ impl Messages {
             }
         }
         messages::wake(&mut tx, message.event, now).await?;
-        tx.commit().await?;
-        self.hint(message.event);
+        self.commit(tx, message.event, over).await?;
         Ok(())
     }
 }

@@ -19,6 +19,10 @@ use stagedoor_domain::message::Failure;
 use super::gateway::{Found, Gateway, Letter, Outcome, SEND_MAX};
 use crate::config::{self, Hidden};
 
+/// How long Twilio may think about a request. What it says later nobody hears: then the message is looked for.
+const ANSWER_MAX: Duration = Duration::from_secs(25);
+const _: () = assert!(ANSWER_MAX.as_secs() < SEND_MAX.as_secs(), "who waits for the gateway waits longer than it does");
+
 /// Messages of one number that are looked through: far more than one event sends to anybody in an hour.
 const LISTED: &str = "50";
 /// How far Twilio's clock may be behind ours when its list is read.
@@ -30,6 +34,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 pub struct Twilio {
     client: reqwest::Client,
     messages: Url,
+    answer_max: Duration,
     authorization: Hidden,
     from: Sender,
     callback: Option<String>,
@@ -108,17 +113,23 @@ impl Twilio {
             // Repeating is decided in one place, and that is not here.
             .retry(reqwest::retry::never())
             .connect_timeout(Duration::from_secs(10))
-            .timeout(SEND_MAX - Duration::from_secs(5))
             .build()
             .map_err(TwilioError::Client)?;
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{account}:{}", token.expose()));
         Ok(Self {
             client,
             messages: messages.parse().map_err(|_| TwilioError::Url)?,
+            answer_max: ANSWER_MAX,
             authorization: Hidden::new(format!("Basic {pair}")),
             from,
             callback: public_url.map(|url| format!("{}/hooks/twilio/status", url.trim_end_matches('/'))),
         })
+    }
+
+    /// The same, with less patience than [`ANSWER_MAX`].
+    #[cfg(test)]
+    pub(super) fn impatient(self, answer_max: Duration) -> Self {
+        Self { answer_max, ..self }
     }
 
     fn form(&self, letter: &Letter) -> String {
@@ -143,6 +154,7 @@ impl Twilio {
         let request = self
             .client
             .post(self.messages.clone())
+            .timeout(self.answer_max)
             .header(AUTHORIZATION, self.authorization.expose())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(self.form(letter));
@@ -164,7 +176,7 @@ impl Twilio {
     async fn list(&self, letter: &Letter) -> Found {
         let mut url = self.messages.clone();
         url.query_pairs_mut().append_pair("To", letter.to.expose()).append_pair("PageSize", LISTED);
-        let request = self.client.get(url).header(AUTHORIZATION, self.authorization.expose());
+        let request = self.client.get(url).timeout(self.answer_max).header(AUTHORIZATION, self.authorization.expose());
         let listing = match request.send().await {
             Ok(response) if response.status() == StatusCode::OK => bounded(response).await,
             _ => None,

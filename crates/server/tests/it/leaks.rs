@@ -183,6 +183,36 @@ const ACTS: &[(&str, &str)] = &[
     ("a webhook is deleted", "webhook.deleted"),
     ("a delivery is sent again", "webhook.replayed"),
     ("the log is exported", "log.exported"),
+    ("a list is imported to its end", "import.ended"),
+    ("the publisher is gone", "stream.away"),
+    ("a broadcast is over", "stream.ended"),
+    ("deliveries to a webhook are given up", "webhook.disabled"),
+    ("something odd is noticed", "incident.raised"),
+    ("somebody has seen it", "incident.acknowledged"),
+    ("messages are ordered", "send.created"),
+    ("an order is stopped", "send.paused"),
+    ("it goes on", "send.resumed"),
+    ("it is called off", "send.cancelled"),
+    ("it is through", "send.done"),
+    ("a message to one person is ordered", "message.ordered"),
+    ("a gateway takes a message", "message.sent"),
+    ("a message arrives", "message.delivered"),
+    ("a message does not go out", "message.failed"),
+    ("somebody shows again that it is them", "user.confirmed"),
+    ("an account is made", "user.created"),
+    ("an account gets another role", "user.role_changed"),
+    ("an account is shut", "user.disabled"),
+    ("an account is opened again", "user.enabled"),
+    ("an account is deleted", "user.deleted"),
+    ("a password is changed", "user.password_changed"),
+    ("a second factor is added", "user.factor_added"),
+    ("a second factor is removed", "user.factor_removed"),
+    ("a recovery code is used", "user.recovery_used"),
+    ("browsers are signed out", "user.signed_out"),
+    ("a team is made", "team.created"),
+    ("a team is deleted", "team.deleted"),
+    ("somebody joins a team", "team.joined"),
+    ("somebody leaves a team", "team.left"),
 ];
 
 /// Acts whose fact has its name; whoever makes the act possible writes it, and moves the line up.
@@ -219,4 +249,20 @@ fn every_act_that_matters_for_security_has_its_fact() {
         let variant: String = after.trim_start().chars().take_while(|letter| letter.is_alphanumeric()).collect();
         assert!(written.contains(&format!("Fact::{variant}")), "{act}: nobody writes Fact::{variant}");
     }
+}
+
+#[test]
+fn every_fact_has_an_act() {
+    let source = include_str!("../../../domain/src/fact.rs");
+    let kinds = source.split("#[serde(rename = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let kinds: std::collections::BTreeSet<&str> = kinds.filter(|kind| kind.contains('.')).collect();
+    assert!(kinds.len() > 60, "{kinds:?}");
+    let acts: std::collections::BTreeSet<&str> = ACTS.iter().chain(NAMED).map(|(_, kind)| *kind).collect();
+    let without: Vec<_> = kinds.difference(&acts).collect();
+    assert!(
+        without.is_empty(),
+        "Nobody does {without:?}: add a line to ACTS in tests/it/leaks.rs that says who does what, and do it in a test; \
+         or take the variant away."
+    );
+    assert_eq!(ACTS.len() + NAMED.len(), acts.len(), "an act stands in the tables twice");
 }

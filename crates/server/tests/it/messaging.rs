@@ -309,6 +309,114 @@ async fn signed_reports_in_any_order_lead_to_the_truth_and_unsigned_ones_to_noth
     .await;
 }
 
+fn by(server: &Twilio) -> Config {
+    Config {
+        sms: Sms {
+            gateway: SmsGateway::Twilio,
+            account_sid: Some(twilio::ACCOUNT.into()),
+            auth_token: Some(Hidden::new(twilio::TOKEN)),
+            from: Some("+15005550006".into()),
+            base_url: server.url(),
+            price_milli: 100,
+            prices_milli: vec![("+44".into(), 250)],
+            ..Sms::default()
+        },
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn who_looks_at_incidents_reads_that_the_money_is_spent_and_that_it_went_on() {
+    let server = Twilio::start().await;
+    configured(by(&server), async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let budget = async |milli: u64| {
+            let policy = json!({"policy": {"messages": {"budget_milli": milli, "per_second": 100}}});
+            assert_eq!(admin.patch(&base, policy).await.status, 200);
+        };
+        budget(100).await;
+        let (ada, bob) =
+            (invite(stage, &event, "Ada", "+33612345678").await, invite(stage, &event, "Bob", "+33612345679").await);
+        let send = order(&admin, &event, &[&ada, &bob]).await.at("/id");
+        for _ in 0..4 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        assert_eq!(admin.get(&format!("{base}/sends/{send}")).await.at("/paused_because"), "budget");
+        let told = admin.get(&format!("{base}/incidents")).await;
+        assert_eq!(
+            (told.at("/data/0/kind"), told.at("/data/0/severity"), told.at("/data/0/acknowledged_at")),
+            ("budget_reached".into(), "critical".into(), "null".into())
+        );
+        let text = told.at("/data/0/text");
+        assert!(text.ends_with("Raise its budget in the settings of the event, then resume the order."), "{text}");
+        budget(200).await;
+        assert_eq!(admin.post(&format!("{base}/sends/{send}/resume"), json!({})).await.at("/state"), "running");
+        for _ in 0..4 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        assert_eq!(admin.get(&format!("{base}/sends/{send}")).await.at("/state"), "done");
+        let told = admin.get(&format!("{base}/incidents")).await;
+        assert_eq!(told.json()["data"].as_array().unwrap().len(), 1);
+        assert_ne!(told.at("/data/0/acknowledged_at"), "null");
+        assert!(told.at("/data/0/text").ends_with("The order was resumed."), "{told:?}");
+    })
+    .await;
+}
+
+/// Test S21: what somebody could do to the organiser's purse with a list.
+#[tokio::test]
+#[expect(clippy::print_stdout, reason = "what it measured")]
+async fn ten_thousand_premium_numbers_cost_no_more_than_the_cap() {
+    const PEOPLE: usize = 10_000;
+    let server = Twilio::start().await;
+    configured(by(&server), async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let policy = json!({"policy": {"messages": {"prefix_budget_milli": [["+44", 1_000]], "per_second": 100}}});
+        assert_eq!(admin.patch(&base, policy).await.status, 200);
+        let rows = (0..PEOPLE).map(|number| format!("Guest {number},+4479111{number:05}\n"));
+        let list = format!("Name,Phone\n{}", rows.collect::<String>());
+        let upload = Request::post(format!("{base}/imports"))
+            .header("origin", format!("http://{}", crate::stage::HOST))
+            .header("content-type", "text/csv");
+        let import = admin.raw(upload.body(Body::from(list)).unwrap()).await.at("/id");
+        let start = json!({"mapping": {"name": 0, "phone": 1}});
+        assert_eq!(admin.post(&format!("{base}/imports/{import}/start"), start).await.status, 202);
+        stage.people.turn(&tokio_util::sync::CancellationToken::new(), usize::MAX).await.unwrap();
+        let began = std::time::Instant::now();
+        // A storm of retries: of every two requests one is refused for now, and the other breaks off when it was taken.
+        let storm = [twilio::Behave::Refuse(429, 20_429, Some(1)), twilio::Behave::TakeAndBreak];
+        server.script(storm.into_iter().cycle().take(2 * PEOPLE));
+        let everybody = json!({"selection": {"filter": {}}, "channel": "sms", "kind": "invitation"});
+        let send = admin.post(&format!("{base}/sends"), everybody).await;
+        assert_eq!((send.status, send.json()["total"].as_u64()), (201, Some(PEOPLE as u64)), "{send:?}");
+        let state = async || admin.get(&format!("{base}/sends/{}", send.at("/id"))).await.json();
+        for _ in 0..200 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(10);
+        }
+        let stopped = state().await;
+        assert_eq!((&stopped["state"], &stopped["paused_because"]), (&json!("paused"), &json!("prefix_budget")));
+        let people: std::collections::HashSet<_> = server.taken().into_iter().map(|taken| taken.to).collect();
+        assert_eq!((server.taken().len(), people.len()), (4, 4), "1000 buys four of 250, each to somebody else");
+        assert_eq!(stopped["spent_milli"], json!(1_000));
+        assert_eq!((&stopped["sent"], &stopped["queued"]), (&json!(4), &json!(PEOPLE - 4)));
+        let requests = server.requests();
+        for _ in 0..50 {
+            stage.pass(60);
+            stage.messages.turn().await.unwrap();
+        }
+        assert_eq!(server.requests(), requests, "the gateway is left alone");
+        println!("{PEOPLE} premium numbers: 4 written to with {requests} requests, in {:?}", began.elapsed());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn without_a_gateway_nobody_may_report() {
     on_sqlite(async |stage| {

@@ -27,7 +27,7 @@ pub struct Incident {
     pub last_at: Time,
     /// How often it was noticed.
     pub times: u64,
-    /// When somebody said that they have seen it.
+    /// When somebody said that they have seen it, or when it was over by itself.
     pub acknowledged_at: Option<Time>,
 }
 
@@ -152,6 +152,24 @@ pub async fn acknowledge(tx: &mut Tx, id: IncidentId, now: Time) -> Result<bool,
     Ok(tx.execute(sql, [now.into(), id.into()]).await? > 0)
 }
 
+/// Closes the open incident of this kind about an event as a whole, and adds to its text how it ended; says which it was.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn close(
+    tx: &mut Tx,
+    kind: Kind,
+    event: EventId,
+    how: &str,
+    now: Time,
+) -> Result<Option<IncidentId>, DbError> {
+    let sql = "UPDATE incidents SET acknowledged_at = $1, text = text || ' ' || $2
+               WHERE kind = $3 AND subject = $4 AND acknowledged_at IS NULL RETURNING id";
+    let args = [now.into(), how.into(), kind.as_str().into(), format!("{event} - -").into()];
+    tx.one(sql, args).await?.map(|row| row.parse("id")).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{both, sample};
@@ -190,7 +208,7 @@ mod tests {
             let listed = list(&db, Some(event), None, 9).await.unwrap();
             assert_eq!(listed.iter().map(|incident| incident.id).collect::<Vec<_>>(), [other.id, first.id]);
             assert_eq!((listed[1].times, listed[1].at, listed[1].last_at), (2, first.at, second.at));
-            assert_eq!(list(&db, None, Some(everywhere.id), 1).await.unwrap(), [other]);
+            assert_eq!(list(&db, None, Some(everywhere.id), 1).await.unwrap(), std::slice::from_ref(&other));
             assert_eq!(count_open(&db, event).await.unwrap(), 2);
 
             let mut tx = db.write().await.unwrap();
@@ -200,6 +218,18 @@ mod tests {
             tx.commit().await.unwrap();
             assert_eq!(get(&db, first.id).await.unwrap().unwrap().acknowledged_at, Some(Time::from_millis(9)));
             assert_eq!(count_open(&db, event).await.unwrap(), 2);
+
+            // What is over by itself is about the event as a whole.
+            let mut tx = db.write().await.unwrap();
+            let ended =
+                close(&mut tx, Kind::RepeatedTakeovers, event, "It ended.", Time::from_millis(12)).await.unwrap();
+            assert_eq!(ended, Some(other.id));
+            let again =
+                close(&mut tx, Kind::RepeatedTakeovers, event, "It ended.", Time::from_millis(13)).await.unwrap();
+            assert_eq!(again, None);
+            tx.commit().await.unwrap();
+            let closed = get(&db, other.id).await.unwrap().unwrap();
+            assert_eq!((closed.text.as_str(), closed.acknowledged_at), ("Odd. It ended.", Some(Time::from_millis(12))));
         })
         .await;
     }
