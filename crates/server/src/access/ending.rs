@@ -26,6 +26,8 @@ pub struct Ended {
     pub(super) questions: Vec<Takeover>,
     /// The session that the transaction has begun: without a commit it never was.
     pub(super) begun: Option<SessionId>,
+    /// Tokens of an earlier epoch open nothing any more.
+    pub(super) epoch: Option<(EventId, u32)>,
 }
 
 impl Ended {
@@ -46,6 +48,7 @@ impl Ended {
         self.sessions.extend(other.sessions);
         self.questions.extend(other.questions);
         self.begun = self.begun.or(other.begun);
+        self.epoch = self.epoch.or(other.epoch);
         self
     }
 }
@@ -143,6 +146,12 @@ impl Access {
                     rooms.remove(begun, EndReason::Ended);
                 }
                 return Err(error);
+            }
+            // First what refuses everybody at once.
+            if let Some((event, epoch)) = ended.epoch
+                && let Some(room) = rooms.room(event)
+            {
+                room.raise_epoch(epoch);
             }
             for (session, over) in ended.sessions {
                 rooms.forget(session, over);

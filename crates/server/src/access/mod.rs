@@ -1,7 +1,8 @@
 //! The door: gathers facts, asks [`stagedoor_domain::access::decide`], and does what it says.
 //!
 //! `approach` asks where somebody comes from (`geo`), `admission` keeps the line when the house is full, `viewer` lets
-//! invitees in and out, `takeovers` asks one screen whether another may go on. `signin` lets organisers in, `factors` asks them for a second thing, `provider` asks somebody
+//! invitees in and out, `takeovers` asks one screen whether another may go on,
+//! `removal` sends viewers out. `signin` lets organisers in, `factors` asks them for a second thing, `provider` asks somebody
 //! else who they are, `accounts` says who has one, and `organiser` is what they do then. `keys` and `vault` keep what is
 //! secret at rest, `limits` and `proof` stand before every guess, `rooms` holds who is in. A media request passes
 //! through [`Access::watch`], which touches nothing but memory.
@@ -26,6 +27,7 @@ mod preview;
 mod proof;
 mod provider;
 mod refusals;
+mod removal;
 mod rooms;
 mod signin;
 mod takeovers;
@@ -64,6 +66,7 @@ pub use password::PASSWORD_BYTES_MAX;
 pub use preview::Preview;
 pub use proof::{BITS as PROOF_BITS, Proof, solve};
 pub use provider::{Departure, ProviderRefused, Return, Returned};
+pub use removal::{SendOut, SentOut};
 pub use rooms::{Attendance, Over, Report, Room, Seat};
 pub use signin::{Arrival, Factors, PASSWORD_CHARS_MIN, Shown, SignIn, SignInRefused, SignedIn, Who, is_good_password};
 pub use takeovers::Asked;
@@ -83,6 +86,7 @@ use keys::Keys;
 use limits::Limits;
 use password::Passwords;
 use pending::Pending;
+use removal::Orders;
 use rooms::{NewSeat, Rooms};
 use takeovers::Questions;
 
@@ -110,6 +114,7 @@ pub struct Access {
     lines: Lines,
     rooms: Arc<Rooms>,
     questions: Arc<Questions>,
+    orders: Orders,
     /// When this process began: nobody was looked for before.
     started: Time,
     codes: Limits,
@@ -207,6 +212,7 @@ impl Access {
             geo: Geo::default(),
             lines: Lines::restore(&db, clock.now()).await?,
             questions: Arc::default(),
+            orders: Orders::default(),
             started: clock.now(),
             codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
             proofs: proof::Used::default(),
@@ -314,6 +320,7 @@ impl Access {
             sweeps = sweeps.wrapping_add(1);
             self.geo.refresh(self.clock.elapsed()).await;
             let result = async {
+                self.catch_up().await?;
                 self.expire().await?;
                 self.count();
                 if sweeps.is_multiple_of(SAMPLE_EVERY) {

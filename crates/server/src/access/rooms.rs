@@ -150,6 +150,11 @@ impl Room {
         self.epoch.load(Ordering::Relaxed)
     }
 
+    /// Every token with an earlier epoch opens nothing from now on.
+    pub(super) fn raise_epoch(&self, epoch: u32) {
+        self.epoch.fetch_max(epoch, Ordering::Relaxed);
+    }
+
     /// Whose event it is; `None` for everybody's who has an account.
     #[must_use]
     pub fn team(&self) -> Option<TeamId> {

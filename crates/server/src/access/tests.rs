@@ -15,6 +15,7 @@ use crate::ports::db::events::Event;
 use crate::ports::db::testing::{both, proof};
 
 mod handover;
+mod removal;
 
 struct Door {
     access: Arc<Access>,
@@ -172,8 +173,12 @@ async fn who_is_withdrawn_kicked_or_leaves_is_out_at_once() {
         assert_eq!(door.watch(&tokens[0]), Err(Denied::Unknown));
         assert!(matches!(door.redeem(&a.code.to_string(), None).await, Err(RedeemRefused::AccessEnded)));
 
-        assert!(door.access.kick(&proof::moderate(event), Actor::Operator, seats[1].session).await.unwrap());
-        assert!(!door.access.kick(&proof::moderate(event), Actor::Operator, seats[1].session).await.unwrap());
+        for sessions in [1, 0] {
+            let how = SendOut::default();
+            let sent =
+                door.access.kick(&proof::moderate(event), Actor::Operator, &[seats[1].session], how).await.unwrap();
+            assert_eq!(sent, SentOut { sessions, recorded: true });
+        }
         assert_eq!(door.watch(&tokens[1]), Err(Denied::Unknown));
         assert!(door.redeem(&b.code.to_string(), None).await.is_ok(), "a kick ends the session, not the invitation");
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use stagedoor_domain::Time;
 use stagedoor_domain::access::token::Claims;
 use stagedoor_domain::access::{
-    Allowed, Code, Denied, EndReason, Entry, Facts, Holder, Invitee, Moderate, Organise, Purpose, Redeem, Secret,
-    SessionState, Standing, TakeoverInput, TakeoverState, decide,
+    Allowed, Code, Denied, EndReason, Entry, Facts, Holder, Invitee, Organise, Purpose, Redeem, Secret, SessionState,
+    Standing, TakeoverInput, TakeoverState, decide,
 };
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
@@ -346,22 +346,6 @@ impl Access {
         let actor = Actor::Session(seat.session);
         self.end_in(&mut tx, (seat.session, seat.event), EndReason::Left, actor, &mut ended).await?;
         self.commit(tx, ended).await
-    }
-
-    /// Ends one session of the event of the permission; says whether it was active.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`] of a statement.
-    pub async fn kick(&self, allowed: &Allowed<Moderate>, actor: Actor, session: SessionId) -> Result<bool, DbError> {
-        let event = allowed.event;
-        if !self.rooms.with(session, |seat| seat.is_some_and(|seat| seat.event == event)) {
-            return Ok(false);
-        }
-        let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
-        let was_active = self.end_in(&mut tx, (session, event), EndReason::Kicked, actor, &mut ended).await?;
-        self.commit(tx, ended).await?;
-        Ok(was_active)
     }
 
     /// Withdraws an invitation and ends its session; says whether there was one to withdraw.

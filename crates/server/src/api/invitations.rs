@@ -1,10 +1,9 @@
 //! Who is watching.
 
 use axum::extract::State;
-use http::StatusCode;
 use serde::Serialize;
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Look, Moderate};
+use stagedoor_domain::access::Look;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 use utoipa::ToSchema;
 
@@ -90,21 +89,4 @@ pub(super) async fn viewers(
         |seat| seat.session.to_string(),
         |seat| Viewer::of(&seat, now),
     )))
-}
-
-/// End one session. The code still works: withdraw the invitation to keep somebody out.
-#[utoipa::path(delete, path = "/api/v1/events/{event}/viewers/{session}", tag = "people",
-    params(("event" = String, Path), ("session" = String, Path)),
-    security(("organiser_cookie" = []), ("api_token" = [])),
-    responses((status = 204, description = "Ended"), (status = 404, body = Body), (status = "default", body = Body)))]
-pub(super) async fn kick(
-    State(api): State<Api>,
-    organiser: Organiser,
-    Path((event, session)): Path<(EventId, SessionId)>,
-) -> Result<StatusCode, Problem> {
-    let allowed = organiser.may(&api, Moderate { event })?;
-    match api.access.kick(&allowed, organiser.0.actor, session).await? {
-        true => Ok(StatusCode::NO_CONTENT),
-        false => Err(Problem::not_found()),
-    }
 }

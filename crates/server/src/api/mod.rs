@@ -32,6 +32,7 @@ mod places;
 mod policy;
 mod preview;
 mod problem;
+mod removal;
 mod takeovers;
 mod viewer;
 mod webhooks;
@@ -196,7 +197,10 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(imports::start))
         .routes(routes!(imports::errors))
         .routes(routes!(invitations::viewers))
-        .routes(routes!(invitations::kick))
+        .routes(routes!(removal::kick_many))
+        .routes(routes!(removal::kick))
+        .routes(routes!(removal::end_all))
+        .routes(routes!(removal::block))
         .routes(routes!(messages::list_templates))
         .routes(routes!(messages::put_template, messages::delete_template))
         .routes(routes!(messages::preview))

@@ -100,7 +100,8 @@ async fn an_organiser_sees_people_come_and_go_without_asking() {
         assert_eq!((&counters["counters"]["watching"], &counters["counters"]["peak"]), (&json!(2), &json!(2)));
 
         let session = bob.current(&event).await.at("/id");
-        assert_eq!(admin.delete(&format!("/api/v1/events/{event}/viewers/{session}")).await.status, 204);
+        let kicked = admin.post(&format!("/api/v1/events/{event}/viewers/{session}/kick"), json!({})).await;
+        assert_eq!(kicked.json(), json!({"sessions": 1, "recorded": true}));
         let left = next_of(&mut feed, "viewers").await;
         assert_eq!((&left["left"], &left["watching"]), (&json!([session]), &json!(1)));
 

@@ -166,6 +166,8 @@ const ACTS: &[(&str, &str)] = &[
     ("somebody is kicked, leaves, or is replaced", "session.ended"),
     ("a code is asked for by another device", "takeover.asked"),
     ("that is answered", "takeover.changed"),
+    ("an invitee is blocked", "invitation.blocked"),
+    ("everybody is sent home", "event.sessions_ended"),
     ("a stream key is made", "stream_key.created"),
     ("a stream key is withdrawn", "stream_key.revoked"),
     ("a stream key is shown", "stream_key.revealed"),
@@ -218,11 +220,9 @@ const ACTS: &[(&str, &str)] = &[
 /// Acts whose fact has its name; whoever makes the act possible writes it, and moves the line up.
 const NAMED: &[(&str, &str)] = &[
     ("codes are replaced", "invitation.codes_replaced"),
-    ("an invitee is blocked", "invitation.blocked"),
     ("somebody's data is handed out", "invitation.personal_data_exported"),
     ("somebody is erased", "invitation.erased"),
     ("a list is exported", "invitation.list_exported"),
-    ("everybody is sent home", "event.sessions_ended"),
 ];
 
 #[test]

@@ -97,7 +97,7 @@ async fn withdrawing_kicking_and_deleting_end_the_media_at_once() {
         admin.delete(&format!("{base}/invitations/{}", a.id)).await.refused(404, "not_found");
 
         let session = browsers[1].current(&event).await.at("/id");
-        assert_eq!(admin.delete(&format!("{base}/viewers/{session}")).await.status, 204);
+        assert_eq!(admin.post(&format!("{base}/viewers/{session}/kick"), json!({})).await.status, 200);
         assert!(!stage.lets_in(&urls[1]).await);
         assert!(stage.lets_in(&urls[2]).await, "nobody else is affected");
 

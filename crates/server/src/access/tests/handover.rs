@@ -11,7 +11,7 @@ use crate::ports::db::invitations::{Hashes, Invitation};
 use crate::ports::db::{incidents, invitations, takeovers};
 
 /// Invites many at once.
-async fn invite_many(door: &Door, count: usize) -> Vec<(InvitationId, String)> {
+pub(super) async fn invite_many(door: &Door, count: usize) -> Vec<(InvitationId, String)> {
     let now = door.clock.now();
     let random = &door.access.random;
     let (mut rows, mut codes) = (Vec::new(), Vec::new());
@@ -29,7 +29,7 @@ async fn invite_many(door: &Door, count: usize) -> Vec<(InvitationId, String)> {
 }
 
 #[track_caller]
-fn asked(redeemed: Result<Redeemed, RedeemRefused>) -> Asked {
+pub(super) fn asked(redeemed: Result<Redeemed, RedeemRefused>) -> Asked {
     match redeemed {
         Err(RedeemRefused::Asked(asked)) => asked,
         other => panic!("{other:?}"),
@@ -230,7 +230,8 @@ async fn time_closes_every_question_and_frees_every_code() {
         let holder = door.redeem_asking(&code, question.ticket.as_ref()).await.unwrap();
         assert_eq!(state(&question).await, TakeoverState::Claimed);
         let question = asked(door.redeem_asking(&code, None).await);
-        door.access.kick(&proof::moderate(event), Actor::Operator, holder.seat.session).await.unwrap();
+        let how = SendOut::default();
+        door.access.kick(&proof::moderate(event), Actor::Operator, &[holder.seat.session], how).await.unwrap();
         assert_eq!(state(&question).await, TakeoverState::Cancelled);
         let invited = door.invite().await;
         let code = invited.code.to_string();

@@ -192,6 +192,16 @@ pub async fn update(tx: &mut Tx, allowed: &Allowed<Organise>, event: &Event) -> 
     Ok(tx.execute(sql, args).await? > 0)
 }
 
+/// Makes every token that was given out so far one of an earlier epoch; the new epoch, or `None` without such an event.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn raise_epoch(tx: &mut Tx, id: EventId) -> Result<Option<u32>, DbError> {
+    let row = tx.one("UPDATE events SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch", [id.into()]).await?;
+    row.map(|row| row.small("epoch")).transpose()
+}
+
 /// Holds an event's row until the transaction ends.
 ///
 /// # Errors

@@ -479,6 +479,16 @@ pub async fn revive(tx: &mut Tx, id: InvitationId, now: Time) -> Result<bool, Db
     note(tx, id, state, now, "extended").await.map(|()| true)
 }
 
+/// Keeps an invitee out; says whether they were not kept out before.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn block(tx: &mut Tx, event: EventId, id: InvitationId, now: Time) -> Result<bool, DbError> {
+    let sql = "UPDATE invitations SET blocked_at = $1 WHERE id = $2 AND event_id = $3 AND blocked_at IS NULL";
+    Ok(tx.execute(sql, [now.into(), id.into(), event.into()]).await? > 0)
+}
+
 /// Lets somebody in again who was kept out of the event of the permission; says whether they were.
 ///
 /// # Errors

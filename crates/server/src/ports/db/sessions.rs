@@ -189,6 +189,18 @@ pub async fn end_of(
     rows.iter().map(|row| Ok((row.parse("id")?, row.parse("event_id")?))).collect()
 }
 
+/// Ends every session of an event; which were active.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn end_all(tx: &mut Tx, event: EventId, reason: EndReason, now: Time) -> Result<Vec<SessionId>, DbError> {
+    let sql =
+        "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE event_id = $3 AND ended_at IS NULL RETURNING id";
+    let rows = tx.all(sql, [now.into(), reason.as_str().into(), event.into()]).await?;
+    rows.iter().map(|row| row.parse("id")).collect()
+}
+
 /// Notes when a session was last seen; never moves it back.
 ///
 /// # Errors

@@ -233,7 +233,14 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
         }
 
         "GET /{event}/viewers" => right("look"),
-        "DELETE /{event}/viewers/{session}" => right("moderate").with("session", world.session().await),
+        "POST /{event}/viewers/{session}/kick" => {
+            right("moderate").with("session", world.session().await).json(json!({"reason": "x"}))
+        }
+        "POST /{event}/viewers/kick" => right("moderate").json(json!({"sessions": [world.session().await]})),
+        "POST /{event}/viewers/end-all" => right("end_all").json(json!({"reason": "x"})),
+        "POST /{event}/invitations/{invitation}/block" => {
+            right("moderate").with("invitation", world.invitation().await).json(json!({}))
+        }
 
         "POST /{event}/sessions" => EVERYBODY.json(json!({"code": world.code().await})).signs_out(),
         "GET /{event}/sessions/current" => VIEWER,
