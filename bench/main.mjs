@@ -11,6 +11,7 @@ const PARTS = {
   start: ["time from start to ready", () => import("./start.mjs")],
   publishers: ["cost of 1 and 20 publishers", () => import("./publishers.mjs")],
   static: ["parts and playlists beside nginx, and the price of the token check", () => import("./static.mjs")],
+  import: ["100,000 invitees from a list, and a list of a gibibyte", () => import("./import.mjs")],
   viewers: ["the largest audience that holds", () => import("./viewers.mjs")],
   doors: ["10,000 people come in at once, and are sent out at once", () => import("./doors.mjs")],
   kicks: ["viewers sent out while a thousand play", () => import("./kicks.mjs")],

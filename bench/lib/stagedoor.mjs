@@ -14,7 +14,8 @@ export class Stagedoor {
     const line = new Promise((resolve) => (ready = resolve));
     const args = ["demo", "--json", "--no-sample", "--http", "127.0.0.1:0", "--rtmp", "127.0.0.1:0"];
     const child = new Child(BINARY, [...args, "--data-dir", folder, ...flags], {
-      env: { RUST_LOG: process.env.RUST_LOG ?? "warn" },
+      // The server refuses variables of ours that it does not know.
+      env: { RUST_LOG: process.env.RUST_LOG ?? "warn", STAGEDOOR_BINARY: undefined },
       onLine: (text) => {
         if (text.startsWith("{") && text.includes('"viewer_url"')) ready(JSON.parse(text));
       },
