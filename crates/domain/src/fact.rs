@@ -119,6 +119,9 @@ pub enum Fact {
     /// Somebody was forgotten: what is left is this id.
     #[serde(rename = "invitation.erased")]
     PersonErased { event: EventId, invitation: InvitationId },
+    /// An event's time to remember people was up: so many are not reached by anything any more. One fact for each step.
+    #[serde(rename = "event.contacts_erased")]
+    ContactsErased { event: EventId, count: u32 },
     /// A list of invitees began to be read.
     #[serde(rename = "import.started")]
     ImportStarted { event: EventId, import: ImportId },
@@ -228,6 +231,12 @@ pub enum Fact {
     /// Somebody has seen it, or it is over by itself.
     #[serde(rename = "incident.acknowledged")]
     IncidentAcknowledged { event: Option<EventId>, incident: IncidentId },
+    /// A new master key was taken up.
+    #[serde(rename = "master_key.changed")]
+    MasterKeyChanged,
+    /// Everything hangs on the new master key; the one before opens nothing any more.
+    #[serde(rename = "master_key.rotated")]
+    MasterKeyRotated,
     /// Somebody took the log out of the house.
     #[serde(rename = "log.exported")]
     LogExported,
@@ -317,6 +326,8 @@ impl Fact {
             | Self::WebhookRotated { .. }
             | Self::WebhookDisabled { .. }
             | Self::WebhookReplayed { .. }
+            | Self::MasterKeyChanged
+            | Self::MasterKeyRotated
             | Self::LogExported => None,
             Self::IncidentRaised { event, .. } | Self::IncidentAcknowledged { event, .. } => event,
             Self::EventCreated { event }
@@ -332,6 +343,7 @@ impl Fact {
             | Self::ContactRevealed { event, .. }
             | Self::PersonalDataExported { event, .. }
             | Self::PersonErased { event, .. }
+            | Self::ContactsErased { event, .. }
             | Self::ImportStarted { event, .. }
             | Self::ImportEnded { event, .. }
             | Self::PeopleExported { event }

@@ -24,8 +24,6 @@ ALTER TABLE invitations ADD COLUMN phone_hash BYTEA;
 ALTER TABLE invitations ADD COLUMN email_hash BYTEA;
 -- A BCP 47 tag; empty for the event's.
 ALTER TABLE invitations ADD COLUMN language TEXT NOT NULL DEFAULT '';
--- Which master key the hashes and seals of this row hang on; empty for the first one.
-ALTER TABLE invitations ADD COLUMN key_id TEXT NOT NULL DEFAULT '';
 
 UPDATE invitations SET
     state = CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN redeemed_at IS NOT NULL THEN 'redeemed' ELSE 'created' END,
@@ -36,7 +34,6 @@ CREATE UNIQUE INDEX invitations_by_phone ON invitations (event_id, phone_hash) W
 CREATE INDEX invitations_by_email ON invitations (event_id, email_hash) WHERE email_hash IS NOT NULL;
 CREATE INDEX invitations_by_host ON invitations (guest_of) WHERE guest_of IS NOT NULL;
 CREATE INDEX invitations_by_end ON invitations (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX invitations_by_key ON invitations (key_id, id);
 -- Everything a search looks at, so that it does not fetch a hundred thousand rows.
 CREATE INDEX invitations_by_name ON invitations (event_id, id, name_folded, state);
 DROP INDEX invitations_by_event;

@@ -113,9 +113,13 @@ impl App {
         DirBuilder::new().recursive(true).mode(0o700).create(&media).map_err(folder)?;
 
         let db = Db::open(&config.database_url()).await?;
-        let master = MasterKey::load(&config.data_dir, std::env::var(MASTER_KEY).ok().as_deref(), &random)?;
+        let variable = std::env::var(MASTER_KEY).ok();
+        let master = MasterKey::load(&config.data_dir, variable.as_deref(), &random)?;
         let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: Bus::local() };
         let access = Access::start(world.clone(), config.access.clone(), &master).await?;
+        if variable.is_none() {
+            access.watch_key(&config.data_dir);
+        }
         if let Some(path) = &config.geo.database
             && let Err(error) = access.geo().read_from(path).await
         {
@@ -235,6 +239,7 @@ impl App {
             http::serve(http, http::Service { deliver, router }, HTTP_CONNECTIONS_MAX, stop.clone()),
             rtmp::serve(rtmp, door, RTMP_CONNECTIONS_MAX, stop.clone()),
             access.run(stop.clone()),
+            access.keep_keys(stop.clone()),
             people.run(stop.clone()),
             sealer.run(stop.clone()),
             dispatch::run(&world, stop.clone()),

@@ -58,6 +58,10 @@ fn describe() {
         "Organisers' pages that read too slowly and were told everything again."
     );
     describe_counter!("messages_given_total", "Messages given to a gateway, by channel and by what came of it.");
+    describe_gauge!(
+        "access_sealed_waiting",
+        "Secrets that the pass after a change of the master key has not looked at yet."
+    );
     describe_gauge!("live_window_bytes", Unit::Bytes, "Media of live windows in memory.");
     describe_counter!("live_frames_skipped_total", "Frames that a slow reader of a live stream lost.");
     describe_counter!("archive_jobs_lost_total", "Segments and states not kept because storage was too slow.");

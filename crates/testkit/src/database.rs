@@ -110,3 +110,38 @@ async fn statement(server: &str, sql: String) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("schemas can be made and dropped");
     connection.close().await.expect("the connection closes");
 }
+
+/// Every byte that the database at `url` keeps: the files of SQLite, or every row of PostgreSQL as `pg_dump`
+/// writes it (binary values in hexadecimal digits, and once more as they are).
+///
+/// # Panics
+///
+/// When it cannot be read.
+pub async fn dump(url: &str) -> Vec<u8> {
+    let mut all = Vec::new();
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        let folder = std::path::Path::new(path).parent().expect("a file is in a folder");
+        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+            all.extend(std::fs::read(entry.expect("the folder is readable").path()).expect("its files are readable"));
+        }
+        return all;
+    }
+    let mut connection = PgConnection::connect(url).await.expect("PostgreSQL answers");
+    let sql = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema() ORDER BY 1";
+    let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("there are tables");
+    for table in tables {
+        let sql = AssertSqlSafe(format!("SELECT row::text FROM {table} AS row"));
+        let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut connection).await.expect("a table can be read");
+        all.extend(rows.join("\n").into_bytes());
+    }
+    connection.close().await.expect("the connection closes");
+    let text = String::from_utf8_lossy(&all).into_owned();
+    for binary in text.split("\\\\x").skip(1) {
+        let digits: Vec<u8> = binary.bytes().take_while(u8::is_ascii_hexdigit).collect();
+        all.push(b'\n');
+        all.extend(
+            digits.chunks_exact(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()),
+        );
+    }
+    all
+}

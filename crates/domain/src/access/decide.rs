@@ -107,7 +107,9 @@ impl Action for Reveal {
             Sealed::Code(_) => Kind::RevealCode,
             Sealed::StreamKey(_) => Kind::RevealStreamKey,
             Sealed::Contact(_) | Sealed::Message(_) => Kind::RevealContact,
-            Sealed::ImportFile(_) | Sealed::Totp(_) | Sealed::Webhook(_) | Sealed::Signing => Kind::RevealOwn,
+            Sealed::ImportFile(_) | Sealed::Totp(_) | Sealed::Webhook(_) | Sealed::Signing | Sealed::Keys => {
+                Kind::RevealOwn
+            }
         }
     }
 
@@ -250,6 +252,8 @@ pub enum Sealed {
     Webhook(WebhookId),
     /// What checkpoints of the log are signed with. The server's own.
     Signing,
+    /// What hashes are keyed with, and what signed tokens before. The server's own.
+    Keys,
 }
 
 /// Make or withdraw an API token.

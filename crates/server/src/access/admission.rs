@@ -258,7 +258,7 @@ impl Access {
             return Ok(Turn::Now(self.lines.hand()));
         }
         let now = self.clock.now();
-        let turn = self.lines.turn(&self.keys.hash, room, invitation, ticket, now);
+        let turn = self.lines.turn(&self.keys.hash.lasting(), room, invitation, ticket, now);
         if !matches!(turn, Turn::Now(_)) && sessions::is_held(&self.db, invitation).await? {
             self.lines.leave(room.event, invitation, now);
             return Ok(Turn::Now(self.lines.hand()));
@@ -273,18 +273,20 @@ impl Access {
     /// [`NotQueued`].
     pub fn queue(&self, event: EventId, ticket: &str) -> Result<InLine, NotQueued> {
         let now = self.clock.now();
-        let ticket = Ticket::read(&self.keys.hash, event, ticket).ok_or(NotQueued::NoPlace)?;
+        let ticket = Ticket::read(&self.keys.hash.lasting(), event, ticket).ok_or(NotQueued::NoPlace)?;
         let room = self.rooms.room(event).ok_or(NotQueued::NoPlace)?;
         match self.lines.ask(&room, ticket.invitation, ticket.since(now), now) {
             Answer::Enter => Ok(InLine::Admitted),
-            Answer::Wait(wait) => Ok(InLine::Queued(queued(&self.keys.hash, event, ticket.invitation, wait, now))),
+            Answer::Wait(wait) => {
+                Ok(InLine::Queued(queued(&self.keys.hash.lasting(), event, ticket.invitation, wait, now)))
+            }
             Answer::Full => Err(NotQueued::Full),
         }
     }
 
     /// Gives the place of a ticket up.
     pub fn leave_queue(&self, event: EventId, ticket: &str) {
-        if let Some(ticket) = Ticket::read(&self.keys.hash, event, ticket) {
+        if let Some(ticket) = Ticket::read(&self.keys.hash.lasting(), event, ticket) {
             self.lines.leave(event, ticket.invitation, self.clock.now());
         }
     }

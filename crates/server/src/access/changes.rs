@@ -91,6 +91,9 @@ impl Access {
                 email: change.email.unwrap_or(known.email),
                 note: change.note.unwrap_or(known.note),
             };
+            if self.has_twin(&mut tx, event, id, contact.phone.as_ref()).await? {
+                return Err(ChangeRefused::PhoneTaken);
+            }
             let sealed = self.reseal(&row, &contact)?;
             invitations::set_contact(&mut tx, allowed, id, &sealed).await.map_err(|error| match error {
                 DbError::Exists => ChangeRefused::PhoneTaken,

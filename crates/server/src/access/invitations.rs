@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{
-    Allowed, Code, Denied, Facts, InvitationState, Organise, Purpose, Reveal, Sealed, Secret, decide,
+    Allowed, Code, Denied, Digest, Facts, InvitationState, Organise, Purpose, Reveal, Sealed, Secret, decide,
 };
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, ImportId, InvitationId};
 use stagedoor_domain::person::{Email, Phone};
 
-use super::vault::Vault;
+use super::vault::Cipher;
 use super::{Access, Unopenable};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
@@ -183,6 +183,9 @@ impl Access {
         let (invitation, code, hashes) = self.prepare(event, new, now);
         let id = invitation.id;
         let mut tx = self.db.write().await?;
+        if self.has_twin(&mut tx, event, id, new.contact.phone.as_ref()).await? {
+            return Err(DbError::Exists);
+        }
         invitations::insert(&mut tx, allowed, &invitation, &hashes).await?;
         invitation_tags::add(&mut tx, allowed, &[id], &new.tags).await?;
         facts::append(&mut tx, &self.random, now, actor, Fact::InvitationCreated { event, invitation: id }).await?;
@@ -208,16 +211,19 @@ impl Access {
         let allowed = decide(Organise { event }, &Facts::Server, now)?;
         let batch = self.without_twins(people);
         let mut taken = Taken { created: 0, merged: batch.twins };
-        let phones: Vec<_> = batch.people.iter().filter_map(|person| person.phone).collect();
-        let emails: Vec<_> = batch.people.iter().filter_map(|person| person.email).collect();
+        let (phones, emails) = self.hashes_of(&batch.people);
+        let all = |hashes: &HashMap<Digest, Digest>| hashes.keys().copied().collect::<Vec<_>>();
         let mut rows = HashMap::new();
         let mut by_phone = HashMap::new();
-        for Found { invitation, hash, .. } in invitations::of_hashes(tx, event, By::Phone, &phones).await? {
+        for Found { invitation, hash, .. } in invitations::of_hashes(tx, event, By::Phone, &all(&phones)).await? {
+            let hash = phones.get(&hash).copied().unwrap_or(hash);
             by_phone.entry(hash).or_insert(invitation.id);
             rows.insert(invitation.id, (invitation, true));
         }
         let mut by_email: HashMap<[u8; 32], Vec<InvitationId>> = HashMap::new();
-        for Found { invitation, hash, has_phone } in invitations::of_hashes(tx, event, By::Email, &emails).await? {
+        for Found { invitation, hash, has_phone } in invitations::of_hashes(tx, event, By::Email, &all(&emails)).await?
+        {
+            let hash = emails.get(&hash).copied().unwrap_or(hash);
             by_email.entry(hash).or_default().push(invitation.id);
             rows.entry(invitation.id).or_insert((invitation, has_phone));
         }
@@ -251,6 +257,40 @@ impl Access {
             invitation_tags::add(tx, &allowed, &known, tags).await?;
         }
         Ok(taken)
+    }
+
+    /// The hashes under which people may be found, by telephone and by address, each with the present one.
+    fn hashes_of(&self, people: &[Person]) -> (HashMap<Digest, Digest>, HashMap<Digest, Digest>) {
+        let (mut phones, mut emails) = (HashMap::new(), HashMap::new());
+        let note = |hashes: &mut HashMap<_, _>, purpose, text: &str, present: Option<Digest>| {
+            let Some(present) = present else { return };
+            hashes.extend(self.keys.hash.digests(purpose, text.as_bytes()).into_iter().map(|hash| (hash, present)));
+        };
+        for Person { new, phone, email } in people {
+            note(&mut phones, Purpose::Phone, new.contact.phone.as_ref().map_or("", Phone::expose), *phone);
+            note(
+                &mut emails,
+                Purpose::Email,
+                &new.contact.email.as_ref().map(Email::folded).unwrap_or_default(),
+                *email,
+            );
+        }
+        (phones, emails)
+    }
+
+    /// Whether somebody else than `id` has the telephone number at this event under an older hash, which the database cannot
+    /// see.
+    pub(super) async fn has_twin(
+        &self,
+        tx: &mut Tx,
+        event: EventId,
+        id: InvitationId,
+        phone: Option<&Phone>,
+    ) -> Result<bool, DbError> {
+        let Some(phone) = phone else { return Ok(false) };
+        let hashes = self.keys.hash.digests(Purpose::Phone, phone.expose().as_bytes());
+        let found = invitations::of_hashes(tx, event, By::Phone, hashes.get(1..).unwrap_or_default()).await?;
+        Ok(found.iter().any(|found| found.invitation.id != id))
     }
 
     /// The people of a batch, each once.
@@ -317,11 +357,10 @@ impl Access {
         Ok(())
     }
 
-    /// A key for one uploaded list: as it is, and sealed for its row.
+    /// The key of an uploaded list, sealed for its row: when the row is written, since the list may have taken an hour.
     #[must_use]
-    pub fn file_key(&self, import: ImportId) -> ([u8; 32], Vec<u8>) {
-        let key: [u8; 32] = self.random.bytes();
-        (key, self.keys.vault.seal_bytes(Sealed::ImportFile(import), &key, &self.random))
+    pub fn seal_file_key(&self, import: ImportId, key: &[u8; 32]) -> Vec<u8> {
+        self.keys.vault.seal_bytes(Sealed::ImportFile(import), key, &self.random)
     }
 
     /// The key of an uploaded list out of its row.
@@ -385,7 +424,8 @@ impl Access {
         };
         // Three texts: it cannot fail.
         let text = serde_json::to_string(&written).unwrap_or_default();
-        let sealed = (!contact.is_empty()).then(|| Vault::new(*key).seal(Sealed::Contact(id), &text, &self.random));
+        let sealed =
+            (!contact.is_empty()).then(|| Cipher::new(*key).seal(Sealed::Contact(id), text.as_bytes(), &self.random));
         SealedContact {
             person_key,
             contact: sealed,
@@ -398,6 +438,12 @@ impl Access {
     #[must_use]
     pub fn phone_hash(&self, phone: &Phone) -> [u8; 32] {
         self.keys.hash.digest(Purpose::Phone, phone.expose().as_bytes())
+    }
+
+    /// Under which hashes a telephone number may ever have been kept, the present one first.
+    #[must_use]
+    pub fn phone_hashes(&self, phone: &Phone) -> Vec<Digest> {
+        self.keys.hash.every_digest(Purpose::Phone, phone.expose().as_bytes())
     }
 
     /// Under which hash an e-mail address is looked up.
@@ -414,7 +460,7 @@ impl Access {
     pub fn contact(&self, allowed: &Allowed<Reveal>, row: &Invitation) -> Result<Contact, Unopenable> {
         let (Some(key), Some(sealed)) = (&row.person_key, &row.contact) else { return Ok(Contact::default()) };
         let key: [u8; 32] = self.keys.vault.open_bytes(allowed, key)?.try_into().map_err(|_| Unopenable)?;
-        let text = Vault::new(key).open(allowed, sealed)?;
+        let text = Cipher::new(key).open(allowed, sealed)?;
         let written: Written = serde_json::from_str(text.expose()).map_err(|_| Unopenable)?;
         Ok(Contact {
             phone: written.phone.as_deref().map(str::parse).transpose().map_err(|_| Unopenable)?,

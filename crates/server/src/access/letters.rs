@@ -6,7 +6,7 @@ use sha1::Sha1;
 use stagedoor_domain::access::{Allowed, Facts, Reveal, Sealed, decide};
 use stagedoor_domain::id::{InvitationId, MessageId};
 
-use super::vault::Vault;
+use super::vault::Cipher;
 use super::{Access, ContactError, Unopenable};
 
 /// To whom something is sealed: the key of that person opens it, so that who forgets the person forgets this as well.
@@ -64,7 +64,7 @@ impl Access {
         let what = Sealed::Message(id);
         let text = serde_json::to_string(written).map_err(|_| Unopenable)?;
         Ok(match person {
-            Some(person) => self.vault_of(person)?.seal(what, &text, &self.random),
+            Some(person) => self.cipher_of(person)?.seal(what, text.as_bytes(), &self.random),
             None => self.keys.vault.seal(what, &text, &self.random),
         })
     }
@@ -82,16 +82,16 @@ impl Access {
     ) -> Result<Written, ContactError> {
         let allowed = self.for_the_server(Sealed::Message(id))?;
         let text = match person {
-            Some(person) => self.vault_of(person)?.open(&allowed, sealed)?,
+            Some(person) => self.cipher_of(person)?.open(&allowed, sealed)?,
             None => self.keys.vault.open(&allowed, sealed)?,
         };
         Ok(serde_json::from_str(text.expose()).map_err(|_| Unopenable)?)
     }
 
-    fn vault_of(&self, person: SealedFor<'_>) -> Result<Vault, ContactError> {
+    fn cipher_of(&self, person: SealedFor<'_>) -> Result<Cipher, ContactError> {
         let allowed = self.for_the_server(Sealed::Contact(person.invitation))?;
         let key = self.keys.vault.open_bytes(&allowed, person.person_key)?;
-        Ok(Vault::new(key.try_into().map_err(|_| Unopenable)?))
+        Ok(Cipher::new(key.try_into().map_err(|_| Unopenable)?))
     }
 
     fn for_the_server(&self, sealed: Sealed) -> Result<Allowed<Reveal>, ContactError> {

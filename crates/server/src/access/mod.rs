@@ -28,6 +28,7 @@ mod proof;
 mod provider;
 mod refusals;
 mod removal;
+mod rekey;
 mod rooms;
 mod signin;
 mod takeovers;
@@ -67,6 +68,7 @@ pub use preview::Preview;
 pub use proof::{BITS as PROOF_BITS, Proof, solve};
 pub use provider::{Departure, ProviderRefused, Return, Returned};
 pub use removal::{SendOut, SentOut};
+pub use rekey::{Rekeyed, rekeyed};
 pub use rooms::{Attendance, Over, Report, Room, Seat};
 pub use signin::{Arrival, Factors, PASSWORD_CHARS_MIN, Shown, SignIn, SignInRefused, SignedIn, Who, is_good_password};
 pub use takeovers::Asked;
@@ -78,7 +80,7 @@ use crate::facts::Actor;
 use crate::ports::World;
 use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
-use crate::ports::db::{Db, DbError, concurrency, events, sessions, settings, stream_keys};
+use crate::ports::db::{Db, DbError, concurrency, events, sessions, stream_keys};
 use crate::ports::oidc::Provider;
 use crate::ports::random::Random;
 use admission::Lines;
@@ -87,6 +89,7 @@ use limits::Limits;
 use password::Passwords;
 use pending::Pending;
 use removal::Orders;
+use rekey::Rekeying;
 use rooms::{NewSeat, Rooms};
 use takeovers::Questions;
 
@@ -98,8 +101,6 @@ const SAMPLE_EVERY: u32 = 10;
 const SAVE_EVERY: u32 = 60;
 /// Rows per transaction when `last_seen` is written down, so that nobody else waits long for the writer.
 const SAVE_ROWS: usize = 500;
-/// Setting that tells whether the master key is the one that sealed the rows.
-const FINGERPRINT: &str = "master_key_fingerprint";
 
 /// The hub of permission. One per process, behind an `Arc`.
 #[derive(Debug)]
@@ -110,6 +111,7 @@ pub struct Access {
     bus: Bus,
     settings: config::Access,
     keys: Keys,
+    rekeying: Rekeying,
     geo: Geo,
     lines: Lines,
     rooms: Arc<Rooms>,
@@ -137,12 +139,17 @@ pub enum StartError {
     /// The database did not answer as it should.
     #[error("the sessions cannot be loaded")]
     Db(#[from] DbError),
-    /// The rows were sealed with another master key.
+    /// Rows hang on a master key that nobody gave us.
     #[error(
-        "the master key is not the one this database was made with: put back the old data_dir/master.key, or the old \
-         STAGEDOOR_MASTER_KEY"
+        "rows hang on the master key {missing}, which is not among those at hand ({given}): put its line back into \
+         data_dir/master.key behind the first one, or behind a comma into STAGEDOOR_MASTER_KEY"
     )]
-    OtherMasterKey,
+    MissingMasterKey {
+        /// Its name.
+        missing: String,
+        /// The names of those at hand.
+        given: String,
+    },
 }
 
 /// Somebody who wants to publish.
@@ -175,16 +182,8 @@ impl Access {
     ///
     /// [`StartError`], in words for the operator.
     pub async fn start(world: World, settings: config::Access, master: &MasterKey) -> Result<Arc<Self>, StartError> {
+        let agreed = rekey::agree(&world, Duration::from_secs(settings.session_s), master).await?;
         let World { db, clock, random, bus } = world;
-        match settings::get(&db, FINGERPRINT).await? {
-            Some(known) if known != master.fingerprint() => return Err(StartError::OtherMasterKey),
-            Some(_) => {}
-            None => {
-                let mut tx = db.write().await?;
-                settings::put(&mut tx, FINGERPRINT, &master.fingerprint()).await?;
-                tx.commit().await?;
-            }
-        }
         let rooms = Arc::new(Rooms::new());
         for event in events::all(&db).await? {
             rooms.open(&event);
@@ -208,7 +207,8 @@ impl Access {
             }
         }
         Ok(Arc::new(Self {
-            keys: Keys::derive(master),
+            keys: Keys::new(master, &agreed.before, &agreed.kept),
+            rekeying: Rekeying::new(master, &agreed, clock.elapsed()),
             geo: Geo::default(),
             lines: Lines::restore(&db, clock.now()).await?,
             questions: Arc::default(),
@@ -241,9 +241,9 @@ impl Access {
     ///
     /// [`Denied`], for the log. The client is told the same thing whatever it is.
     pub fn watch(&self, token: &str, stream: &str) -> Result<Allowed<Watch>, Denied> {
-        let claims = self.keys.token.verify(token).map_err(|_| Denied::Unknown)?;
-        let wanted: StreamId = stream.parse().map_err(|_| Denied::OtherStream)?;
         let now = self.clock.now();
+        let claims = self.keys.token.verify(token, now).map_err(|_| Denied::Unknown)?;
+        let wanted: StreamId = stream.parse().map_err(|_| Denied::OtherStream)?;
         self.rooms.with(claims.session, |seat| {
             let Some(seat) = seat else { return self.watch_preview(&claims, wanted, now) };
             let facts = Facts::Viewer(Viewer {

@@ -10,7 +10,7 @@ use super::{Access, RevealError, Unopenable};
 use crate::ports::db::{DbError, settings};
 
 /// The name of the setting that holds the sealed key.
-const LOG_KEY: &str = "log_signing_key";
+pub(super) const LOG_KEY: &str = "log_signing_key";
 /// What secrets of webhooks begin with.
 ///
 /// # Source

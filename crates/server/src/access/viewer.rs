@@ -166,8 +166,12 @@ impl Access {
         }
         let invitation = match attempt.code.parse::<Code>() {
             Ok(code) => {
-                let hash = self.keys.hash.digest(Purpose::Code, code.as_bytes());
-                invitations::by_code(&self.db, attempt.event, hash).await?
+                // Rows move from older hashes to newer ones: looked for in that order, none slips through.
+                let mut found = None;
+                for hash in self.keys.hash.digests(Purpose::Code, code.as_bytes()).into_iter().rev() {
+                    found = found.or(invitations::by_code(&self.db, attempt.event, hash).await?);
+                }
+                found
             }
             Err(_) => None,
         };

@@ -154,11 +154,10 @@ pub(super) async fn twilio_inbound(
     let phone = report.field("From").and_then(|from| from.parse::<Phone>().ok());
     let asked = inbound(report.field("Body").unwrap_or_default(), report.field("OptOutType"));
     if let (Some(phone), Inbound::Stop | Inbound::Start) = (phone, asked) {
-        let hash = api.access.phone_hash(&phone);
         let mut tx = api.db.write().await?;
         match asked {
-            Inbound::Stop => opt_outs::add(&mut tx, hash, api.clock.now()).await?,
-            _ => opt_outs::remove(&mut tx, hash).await?,
+            Inbound::Stop => opt_outs::add(&mut tx, api.access.phone_hash(&phone), api.clock.now()).await?,
+            _ => opt_outs::remove(&mut tx, &api.access.phone_hashes(&phone)).await?,
         }
         tx.commit().await?;
     }

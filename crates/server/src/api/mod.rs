@@ -28,6 +28,7 @@ mod login;
 mod messages;
 mod pages;
 mod people;
+mod personal_data;
 mod places;
 mod policy;
 mod preview;
@@ -192,6 +193,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(people::contact))
         .routes(routes!(people::code))
         .routes(routes!(people::unblock))
+        .routes(routes!(personal_data::export, personal_data::erase))
         .routes(routes!(imports::list, imports::upload))
         .routes(routes!(imports::read, imports::cancel))
         .routes(routes!(imports::start))

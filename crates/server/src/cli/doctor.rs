@@ -3,6 +3,8 @@
 //! Each check looks at one thing, changes nothing (but for a file it removes again), takes a few seconds at most and
 //! never stops the others. It deliberately does not repair.
 
+mod keys;
+
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -153,6 +155,7 @@ pub async fn examine(args: &DoctorArgs) -> Vec<Finding> {
     findings.push(data_folder(folder));
     findings.extend(space(folder));
     findings.push(database(&config.database_url()).await);
+    findings.extend(keys::check(folder, &config.database_url()).await);
     findings.push(clock(SystemTime::now(), newest_file(folder)));
     findings.push(clock_sync().await);
     findings.extend(ffmpeg().await);

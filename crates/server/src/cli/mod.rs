@@ -5,6 +5,7 @@ mod doctor;
 mod load;
 mod nofile;
 mod reset_password;
+mod rotate_key;
 mod serve;
 mod verify_audit;
 
@@ -36,6 +37,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Give an organiser who lost theirs a new password
     ResetPassword(reset_password::ResetPasswordArgs),
+    /// Replace the master key while everybody watches
+    RotateKey(rotate_key::RotateKeyArgs),
     /// Say what is wrong with this machine, and how to mend it
     Doctor(doctor::DoctorArgs),
     /// Say whether an exported log is whole and unchanged
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
             Command::Load(args) => load::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
             Command::ResetPassword(args) => report(reset_password::run(args).await),
+            Command::RotateKey(args) => report(rotate_key::run(args).await),
             Command::VerifyAudit(args) => report(verify_audit::run(&args)),
             Command::Serve(args) => {
                 telemetry::logs(args.json_logs);

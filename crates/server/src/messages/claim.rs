@@ -223,7 +223,7 @@ impl Messages {
             let Ok(phone) = payload.to.parse::<Phone>() else {
                 return Ok(Verdict::Drop(State::Failed, Failure::BadAddress));
             };
-            if opt_outs::contains(tx, self.access.phone_hash(&phone)).await? {
+            if opt_outs::contains(tx, &self.access.phone_hashes(&phone)).await? {
                 return Ok(Verdict::Drop(State::Suppressed, Failure::OptedOut));
             }
             segments = Segments::of(&payload.body).segments;

@@ -10,9 +10,11 @@
 //! twice. An uploaded file is never on the disk in the clear, and is gone when it was read.
 
 mod candidate;
+mod erase;
 mod file;
 mod import;
 mod phone;
+mod retention;
 mod text;
 mod xlsx;
 
@@ -21,11 +23,13 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 pub use candidate::language_tag;
+pub use erase::Known;
 pub use import::{ImportError, Settings, Upload, View};
 pub use phone::normalise;
 
@@ -43,6 +47,8 @@ pub struct People {
     access: Arc<Access>,
     /// Where uploaded lists wait, sealed.
     folder: PathBuf,
+    /// Whether the database still holds something of people who were forgotten.
+    scrub: AtomicBool,
 }
 
 impl People {
@@ -53,13 +59,25 @@ impl People {
     /// An IO error when it cannot be made.
     pub fn new(world: World, access: Arc<Access>, folder: PathBuf) -> std::io::Result<Arc<Self>> {
         std::fs::create_dir_all(&folder)?;
-        Ok(Arc::new(Self { world, access, folder }))
+        Ok(Arc::new(Self { world, access, folder, scrub: AtomicBool::new(true) }))
     }
 
-    /// Reads lists that organisers started, until `stop`. What a process that died began is gone on with.
+    /// Reads lists that organisers started and forgets people in time, until `stop`. What a process that died began is gone on
+    /// with.
     pub async fn run(&self, stop: CancellationToken) {
         let mut hints = self.world.bus.listen();
+        let mut retained = None::<Duration>;
         loop {
+            let now = self.world.clock.elapsed();
+            if retained.is_none_or(|then| now.saturating_sub(then) >= retention::LOOK_EVERY) {
+                match self.retain(&stop).await {
+                    Ok(()) => retained = Some(now),
+                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "nobody could be forgotten"),
+                }
+            }
+            if let Err(error) = self.scrub().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "what was deleted is not overwritten yet");
+            }
             match self.turn(&stop, usize::MAX).await {
                 Ok(()) => {}
                 Err(error) => {

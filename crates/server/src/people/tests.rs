@@ -198,7 +198,7 @@ fn long_list(rows: u64) -> String {
 async fn a_process_that_dies_between_batches_goes_on_and_invites_nobody_twice() {
     both(async |db| {
         let house = open(&db).await;
-        let view = house.upload("long.csv", long_list(2_600).as_bytes()).await.unwrap();
+        let view = house.upload("long.csv", long_list(5_200).as_bytes()).await.unwrap();
         let id = view.import.id;
         house.start(id, view.mapping).await;
         let mut turns = 0;
@@ -214,9 +214,9 @@ async fn a_process_that_dies_between_batches_goes_on_and_invites_nobody_twice() 
         }
         let done = house.import(id).await;
         assert!(turns >= 5, "{turns}");
-        assert_eq!((done.state, done.progress.rows, done.progress.errors), (State::Done, 2_600, 52));
+        assert_eq!((done.state, done.progress.rows, done.progress.errors), (State::Done, 5_200, 104));
         let people = invitations::count(&db, house.event).await.unwrap();
-        assert_eq!((people, done.progress.created, done.progress.merged), (2_600 - 52 - 260, 2_288, 260));
+        assert_eq!((people, done.progress.created, done.progress.merged), (5_200 - 104 - 520, 4_576, 520));
     })
     .await;
 }
@@ -305,7 +305,7 @@ async fn what_is_no_list_is_refused_and_leaves_nothing_behind() {
 async fn an_organiser_stops_a_list_and_who_was_invited_stays() {
     both(async |db| {
         let house = open(&db).await;
-        let view = house.upload("long.csv", long_list(1_200).as_bytes()).await.unwrap();
+        let view = house.upload("long.csv", long_list(2_400).as_bytes()).await.unwrap();
         let id = view.import.id;
         house.start(id, view.mapping).await;
         house.turn(1).await;
@@ -314,7 +314,7 @@ async fn an_organiser_stops_a_list_and_who_was_invited_stays() {
         assert!(!house.people.cancel(&organise, Actor::Operator, id).await.unwrap());
         house.turn(usize::MAX).await;
         let now = house.import(id).await;
-        assert_eq!((now.state, now.progress.rows, house.files()), (State::Cancelled, 500, 0));
+        assert_eq!((now.state, now.progress.rows, house.files()), (State::Cancelled, 1_000, 0));
         assert!(invitations::count(&db, house.event).await.unwrap() > 400);
     })
     .await;

@@ -12,7 +12,13 @@ use crate::stage::{HOST, Stage, on_sqlite};
 
 /// Everything that was logged, as bytes.
 #[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
+pub struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -215,13 +221,16 @@ const ACTS: &[(&str, &str)] = &[
     ("a team is deleted", "team.deleted"),
     ("somebody joins a team", "team.joined"),
     ("somebody leaves a team", "team.left"),
+    ("a new master key is taken up", "master_key.changed"),
+    ("the old one is needed no more", "master_key.rotated"),
+    ("somebody's data is handed out", "invitation.personal_data_exported"),
+    ("somebody is erased", "invitation.erased"),
+    ("an event forgets its people", "event.contacts_erased"),
 ];
 
 /// Acts whose fact has its name; whoever makes the act possible writes it, and moves the line up.
 const NAMED: &[(&str, &str)] = &[
     ("codes are replaced", "invitation.codes_replaced"),
-    ("somebody's data is handed out", "invitation.personal_data_exported"),
-    ("somebody is erased", "invitation.erased"),
     ("a list is exported", "invitation.list_exported"),
 ];
 

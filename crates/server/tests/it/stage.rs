@@ -57,6 +57,7 @@ pub struct Stage {
     pub sealer: Arc<Sealer>,
     pub sender: Arc<Sender>,
     password: String,
+    url: String,
     folder: PathBuf,
 }
 
@@ -144,8 +145,26 @@ impl Stage {
             sealer,
             sender,
             password,
+            url: scratch.url().to_owned(),
             folder,
         }
+    }
+
+    /// Every byte that is kept: the database, and the folder for everything that must survive.
+    pub async fn kept(&self) -> Vec<u8> {
+        let mut all = stagedoor_testkit::database::dump(&self.url).await;
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    all.extend(std::fs::read(path).unwrap());
+                }
+            }
+        }
+        all
     }
 
     /// Where blobs are kept.

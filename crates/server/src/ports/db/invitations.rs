@@ -133,7 +133,14 @@ macro_rules! select {
     };
 }
 
-fn invitation(row: &Row) -> Result<Invitation, DbError> {
+/// Invitees with what they are found by: for [`sealed`](super::sealed).
+pub(super) const SELECT_HASHED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", code_hash, phone_hash, email_hash FROM invitations WHERE id > $1 ORDER BY id LIMIT $2"
+);
+
+pub(super) fn invitation(row: &Row) -> Result<Invitation, DbError> {
     Ok(Invitation {
         id: row.parse("id")?,
         event: row.parse("event_id")?,

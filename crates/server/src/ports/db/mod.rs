@@ -29,6 +29,8 @@ pub mod message_templates;
 pub mod messages;
 pub mod names;
 pub mod opt_outs;
+pub mod personal;
+pub mod sealed;
 pub mod segments;
 pub mod selection;
 pub mod sends;
@@ -60,6 +62,11 @@ pub use value::{Row, Value};
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// Reading connections on SQLite: each is a thread; more than the cores of a small machine only queue elsewhere.
 const SQLITE_READERS: u32 = 4;
+/// Pages of 4 KiB that the writing connection of SQLite holds, as a negative number of KiB: those that a list of a hundred
+/// thousand people writes into again and again.
+const SQLITE_CACHE_KIB: &str = "-8192";
+/// Pages of the write-ahead log after which it is written home: 64 MiB, in which the same page is found many times over.
+const SQLITE_CHECKPOINT_PAGES: &str = "16384";
 /// Connections to PostgreSQL: far below its default limit of 100, for several processes and an operator's own.
 const POSTGRES_CONNECTIONS: u32 = 16;
 
@@ -201,9 +208,15 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(ACQUIRE)
-            .foreign_keys(true);
+            .foreign_keys(true)
+            // What is deleted is overwritten with zeros: who is erased must not be left in unused pages.
+            .pragma("secure_delete", "ON");
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE);
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writing = options
+            .clone()
+            .pragma("cache_size", SQLITE_CACHE_KIB)
+            .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT_PAGES);
+        let writer = pool(1).connect_with(writing).await?;
         let readers = pool(SQLITE_READERS).connect_with(options.pragma("query_only", "ON")).await?;
         Ok(Self::Sqlite { readers, writer })
     }
@@ -272,6 +285,23 @@ impl Db {
     /// [`DbError::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
         self.one("SELECT 1 AS one", []).await.map(|_| ())
+    }
+
+    /// Takes away what was deleted where it may still be read beside the tables: SQLite's write-ahead log is written home and
+    /// emptied. Says whether it is gone; while somebody reads, it is not. PostgreSQL does it in its own time.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn scrub(&self) -> Result<bool, DbError> {
+        let Self::Sqlite { writer, .. } = self else { return Ok(true) };
+        let mut connection = writer.acquire().await?;
+        // Nobody who wants to write waits long for one who reads.
+        sqlx::query("PRAGMA busy_timeout = 100").execute(&mut *connection).await?;
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        let patience = format!("PRAGMA busy_timeout = {}", ACQUIRE.as_millis());
+        sqlx::query(sqlx::AssertSqlSafe(patience)).execute(&mut *connection).await?;
+        Ok(Row::from(emptied?).int("busy")? == 0)
     }
 
     /// Closes all connections after their running statement.
@@ -344,34 +374,43 @@ impl Tx {
 /// Rows that [`Tx::many`] writes with one statement.
 const MANY: usize = 50;
 
-/// A statement with a list of rows in it: `INSERT INTO t (a, b) VALUES ` and so many `($1, $2)`, then the rest.
+/// A statement with a list of rows in it: `INSERT INTO t (a, b) VALUES ` and so many `($1, $2)`, then the rest, which has no
+/// arguments.
 #[derive(Debug)]
 pub struct Many {
     head: &'static str,
     columns: usize,
     tail: &'static str,
-    /// For [`MANY`] rows and for one: few texts, so that the database prepares each once.
-    texts: [OnceLock<String>; 2],
+    /// For one row, and for [`MANY`] on either database: few texts, so that the database prepares each once.
+    texts: [OnceLock<String>; 3],
 }
 
 impl Many {
     /// A statement whose rows have `columns` arguments each.
     #[must_use]
     pub const fn new(head: &'static str, columns: usize, tail: &'static str) -> Self {
-        Self { head, columns, tail, texts: [OnceLock::new(), OnceLock::new()] }
+        Self { head, columns, tail, texts: [OnceLock::new(), OnceLock::new(), OnceLock::new()] }
     }
 
-    fn text(&'static self, rows: usize) -> &'static str {
-        let text = if rows == MANY { &self.texts[0] } else { &self.texts[1] };
-        text.get_or_init(|| {
-            let row = |at: usize| {
-                let args: Vec<_> =
-                    (1..=self.columns).map(|column| format!("${}", at * self.columns + column)).collect();
-                format!("({})", args.join(", "))
-            };
-            let rows: Vec<_> = (0..rows).map(row).collect();
-            format!("{}{}{}", self.head, rows.join(", "), self.tail)
-        })
+    fn one(&'static self) -> &'static str {
+        self.texts[0].get_or_init(|| self.text(1, |at| format!("${at}")))
+    }
+
+    /// SQLite is given arguments without names: for each one with a name it looks through all of them.
+    fn many(&'static self, tx: &Tx) -> &'static str {
+        match tx {
+            Tx::Sqlite(_) => self.texts[1].get_or_init(|| self.text(MANY, |_| "?".to_owned())),
+            Tx::Postgres(_) => self.texts[2].get_or_init(|| self.text(MANY, |at| format!("${at}"))),
+        }
+    }
+
+    fn text(&self, rows: usize, argument: impl Fn(usize) -> String) -> String {
+        let row = |at: usize| {
+            let args: Vec<_> = (1..=self.columns).map(|column| argument(at * self.columns + column)).collect();
+            format!("({})", args.join(", "))
+        };
+        let rows: Vec<_> = (0..rows).map(row).collect();
+        format!("{}{}{}", self.head, rows.join(", "), self.tail)
     }
 }
 
@@ -385,10 +424,10 @@ impl Tx {
         let mut rows = rows.into_iter();
         while rows.len() >= MANY {
             let args: Vec<_> = rows.by_ref().take(MANY).flatten().collect();
-            self.execute(many.text(MANY), args).await?;
+            self.execute(many.many(self), args).await?;
         }
         for row in rows {
-            self.execute(many.text(1), row).await?;
+            self.execute(many.one(), row).await?;
         }
         Ok(())
     }

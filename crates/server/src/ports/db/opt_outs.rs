@@ -15,23 +15,30 @@ pub async fn add(tx: &mut Tx, phone: Digest, now: Time) -> Result<(), DbError> {
     tx.execute(sql, [phone.into(), now.into()]).await.map(|_| ())
 }
 
-/// Notes that they want messages again.
+/// Notes that the person of this number, under whichever hash, wants messages again.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn remove(tx: &mut Tx, phone: Digest) -> Result<(), DbError> {
-    tx.execute("DELETE FROM opt_outs WHERE phone_hash = $1", [phone.into()]).await.map(|_| ())
+pub async fn remove(tx: &mut Tx, phones: &[Digest]) -> Result<(), DbError> {
+    for phone in phones {
+        tx.execute("DELETE FROM opt_outs WHERE phone_hash = $1", [(*phone).into()]).await?;
+    }
+    Ok(())
 }
 
-/// Whether the person of this number wants no messages.
+/// Whether the person of this number, under whichever hash, wants no messages.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn contains(tx: &mut Tx, phone: Digest) -> Result<bool, DbError> {
-    let sql = "SELECT at FROM opt_outs WHERE phone_hash = $1";
-    Ok(tx.one(sql, [phone.into()]).await?.is_some())
+pub async fn contains(tx: &mut Tx, phones: &[Digest]) -> Result<bool, DbError> {
+    for phone in phones {
+        if tx.one("SELECT at FROM opt_outs WHERE phone_hash = $1", [(*phone).into()]).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// How many invitees of an event want no messages.
@@ -57,10 +64,10 @@ mod tests {
             for _ in 0..2 {
                 add(&mut tx, [1; 32], Time::from_millis(1)).await.unwrap();
             }
-            assert!(contains(&mut tx, [1; 32]).await.unwrap());
-            assert!(!contains(&mut tx, [2; 32]).await.unwrap());
-            remove(&mut tx, [1; 32]).await.unwrap();
-            assert!(!contains(&mut tx, [1; 32]).await.unwrap());
+            assert!(contains(&mut tx, &[[1; 32]]).await.unwrap());
+            assert!(!contains(&mut tx, &[[2; 32]]).await.unwrap());
+            remove(&mut tx, &[[9; 32], [1; 32]]).await.unwrap();
+            assert!(!contains(&mut tx, &[[1; 32]]).await.unwrap());
             drop(tx);
             assert_eq!(of_event(&db, sample::event_id()).await.unwrap(), 0);
         })

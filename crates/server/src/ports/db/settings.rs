@@ -12,6 +12,25 @@ pub async fn get(db: &Db, name: &str) -> Result<Option<String>, DbError> {
     row.map(|row| row.text("value")).transpose()
 }
 
+/// The value called `name`, for a transaction that must not be overtaken: nobody else changes it before its end.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn lock(tx: &mut Tx, name: &str) -> Result<Option<String>, DbError> {
+    let sql = "UPDATE settings SET value = value WHERE name = $1 RETURNING value";
+    tx.one(sql, [name.into()]).await?.map(|row| row.text("value")).transpose()
+}
+
+/// Forgets the value called `name`.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn remove(tx: &mut Tx, name: &str) -> Result<(), DbError> {
+    tx.execute("DELETE FROM settings WHERE name = $1", [name.into()]).await.map(|_| ())
+}
+
 /// Remembers `value` as `name`, in place of what was there.
 ///
 /// # Errors
@@ -54,6 +73,11 @@ mod tests {
             tx.commit().await.unwrap();
             assert_eq!(get(&db, "a").await.unwrap().as_deref(), Some("2"));
             assert_eq!(get(&db, "b").await.unwrap().as_deref(), Some("1"));
+            let mut tx = db.write().await.unwrap();
+            assert_eq!(lock(&mut tx, "a").await.unwrap().as_deref(), Some("2"));
+            remove(&mut tx, "a").await.unwrap();
+            assert_eq!(lock(&mut tx, "a").await.unwrap(), None);
+            tx.commit().await.unwrap();
         })
         .await;
     }

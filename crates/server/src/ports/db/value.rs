@@ -186,6 +186,12 @@ impl Row {
         self.bytes(column)?.try_into().map_err(|_| DbError::Corrupt(column.to_owned()))
     }
 
+    /// 32 bytes, or nothing.
+    pub fn digest_maybe(&self, column: &str) -> Result<Option<[u8; 32]>, DbError> {
+        let bytes = self.bytes_maybe(column)?;
+        bytes.map(|bytes| bytes.try_into().map_err(|_| DbError::Corrupt(column.to_owned()))).transpose()
+    }
+
     /// A moment.
     pub fn time(&self, column: &str) -> Result<Time, DbError> {
         Ok(Time::from_millis(self.int(column)?))

@@ -191,6 +191,12 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
         }
         "DELETE /{event}/invitations/{invitation}" => right("organise").with("invitation", world.invitation().await),
         "GET /{event}/invitations/{invitation}/code" => right("see_people").with("invitation", world.guest.clone()),
+        "GET /{event}/invitations/{invitation}/personal-data" => {
+            right("export").with("invitation", world.guest.clone())
+        }
+        "DELETE /{event}/invitations/{invitation}/personal-data" => {
+            right("organise").with("invitation", world.invitation().await)
+        }
         "POST /{event}/invitations/{invitation}/message" => {
             right("moderate").with("invitation", world.guest.clone()).json(json!({"channel": "sms", "body": "Hello"}))
         }
