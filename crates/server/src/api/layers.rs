@@ -96,9 +96,12 @@ pub(super) async fn same_origin(State(api): State<Api>, request: Request, next: 
     let guarded = !safe || socket;
     if guarded && !headers.contains_key(AUTHORIZATION) {
         let cookies = carries_ours(headers);
-        let ours = match headers.get(ORIGIN) {
-            None => !cookies,
-            Some(origin) => origin.to_str().is_ok_and(|origin| is_ours(origin, &parts, &api)),
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let ours = match (origins.next(), origins.next()) {
+            (None, _) => !cookies,
+            (Some(origin), None) => origin.to_str().is_ok_and(|origin| is_ours(origin, &parts, &api)),
+            // No browser says it twice.
+            (Some(_), Some(_)) => false,
         };
         if !ours {
             let detail = "This request came from another site.";
@@ -114,13 +117,17 @@ fn carries_ours(headers: &HeaderMap) -> bool {
     values.flat_map(|value| value.split(';')).any(|pair| pair.trim_start().starts_with("stagedoor_"))
 }
 
-/// Only the host is compared with `Host`: a proxy in front may speak TLS where we do not.
+/// Only the host is compared with `Host`: a proxy in front may speak TLS where we do not. Where we are known by HTTPS, a
+/// page that came without is not ours: whoever sits on the line may have written it.
 fn is_ours(origin: &str, parts: &http::request::Parts, api: &Api) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else { return false };
     if !matches!(scheme, "http" | "https") {
         return false;
     }
     let public = api.config.http.public_url.as_deref().and_then(|url| url.split_once("://"));
+    if scheme == "http" && public.is_some_and(|(scheme, _)| scheme == "https") {
+        return false;
+    }
     let public = public.map(|(_, rest)| rest.trim_end_matches('/'));
     [client::host(parts), public].into_iter().flatten().any(|own| own.eq_ignore_ascii_case(host))
 }

@@ -235,3 +235,215 @@ async fn a_forwarded_address_counts_only_from_a_trusted_proxy() {
     })
     .await;
 }
+
+/// Every route that changes something, with what a page elsewhere could guess: ids of the right kind that nothing has.
+fn mutating() -> Vec<(Method, String, String)> {
+    let all =
+        routes().into_iter().map(|(method, path, guard)| (method.parse::<Method>().unwrap(), filled(&path), guard));
+    let signed = |path: &str| path.starts_with("/hooks/");
+    // The gateway's reports come without a cookie and are worth nothing without its signature.
+    let routes: Vec<_> = all.filter(|(method, path, _)| *method != Method::GET && !signed(path)).collect();
+    assert!(routes.len() >= 55, "{}", routes.len());
+    routes
+}
+
+#[tokio::test]
+async fn no_route_that_changes_anything_is_open_to_another_site() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let viewer = stage.browser();
+        viewer.enter(&event, &admin.invite(&event, "Bob").await.code).await;
+        let ours = admin.cookie_header("/");
+        let theirs = viewer.cookie_header(&format!("/api/v1/events/{event}"));
+        // What a browser sends for a form, for a `fetch` that needs no leave, and for one that would.
+        let kinds = [
+            ("application/x-www-form-urlencoded", "title=x"),
+            (
+                "multipart/form-data; boundary=x",
+                "--x\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\nx\r\n--x--",
+            ),
+            ("text/plain", "{\"title\":\"x\"}"),
+            ("application/json", "{}"),
+            ("", ""),
+        ];
+        let origins: [&[&str]; 12] = [
+            &["http://evil.test"],
+            &["null"],
+            &[],
+            &["http://sub.stage.test"],
+            &["http://stage.test.evil.test"],
+            &["http://stage.test:8081"],
+            &["http://stage.test@evil.test"],
+            &["http://evilstage.test"],
+            &["chrome-extension://stage.test"],
+            &["http://stage.test/"],
+            &["http://stage.test", "http://evil.test"],
+            &["http://stage.test http://evil.test"],
+        ];
+        let mut tried = 0;
+        for (method, path, guard) in mutating() {
+            let path = path.replace("evt_01kaf3x6m8e9t8s2v4w6y8z0ab", &event);
+            for origins in origins {
+                for (kind, body) in kinds {
+                    // One of each kind is enough where the origin is the obvious one.
+                    if origins != ["http://evil.test"] && kind != "text/plain" {
+                        continue;
+                    }
+                    let mut request = Request::builder().method(&method).uri(&path);
+                    for origin in origins {
+                        request = request.header("origin", *origin);
+                    }
+                    if !kind.is_empty() {
+                        request = request.header("content-type", kind);
+                    }
+                    let cookies = if guard == "viewer" { &theirs } else { &ours };
+                    let request = request.header("cookie", cookies).body(Body::from(body)).unwrap();
+                    let answer = stage.browser().raw(request).await;
+                    assert_eq!(
+                        (answer.status, answer.at("/code").as_str()),
+                        (403, "foreign_origin"),
+                        "{method} {path} from {origins:?} as {kind}: {answer:?}"
+                    );
+                    tried += 1;
+                }
+            }
+            // Without a cookie there is nobody to act as; but nobody is signed in as somebody else either.
+            let stranger = Request::builder().method(&method).uri(&path).header("origin", "http://evil.test");
+            let answer = stage.browser().raw(stranger.body(Body::empty()).unwrap()).await;
+            answer.refused(403, "foreign_origin");
+            // A page elsewhere that asks for leave gets none.
+            let asks = Request::options(&path)
+                .header("origin", "http://evil.test")
+                .header("access-control-request-method", method.as_str())
+                .header("access-control-request-headers", "authorization, content-type");
+            let answer = stage.browser().raw(asks.body(Body::empty()).unwrap()).await;
+            assert!(answer.status >= 400, "{method} {path}: {answer:?}");
+            let granted = answer.headers.keys().filter(|name| name.as_str().starts_with("access-control-"));
+            assert_eq!(granted.count(), 0, "{method} {path}: {answer:?}");
+        }
+        assert!(tried >= 800, "{tried}");
+        // Everything is as it was.
+        assert_eq!(admin.get(&format!("/api/v1/events/{event}")).await.at("/title"), "Evening");
+        assert_eq!(viewer.current(&event).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_a_form_can_send_is_no_json() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let document: serde_json::Value = serde_json::from_str(&stagedoor_server::api::openapi()).unwrap();
+        let mut tried = 0;
+        for (method, path, guard) in routes() {
+            let operation = &document["paths"][&path][method.to_lowercase()];
+            if operation["requestBody"]["content"]["application/json"].is_null() || guard == "viewer" {
+                continue;
+            }
+            tried += 1;
+            for kind in
+                ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/json"]
+            {
+                let request = Request::builder().method(method.as_str()).uri(filled(&path));
+                let request = request.header("origin", "http://stage.test").header("content-type", kind);
+                let answer = admin.raw(request.body(Body::from("{}")).unwrap()).await;
+                // A path that leads nowhere may be told first.
+                assert!(matches!(answer.status, 404 | 415), "{method} {path} as {kind}: {answer:?}");
+            }
+        }
+        assert!(tried >= 30, "{tried}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_comes_twice_is_nobodys() {
+    on_sqlite(async |stage| {
+        let (admin, other) = (stage.admin().await, stage.admin().await);
+        let (one, two) = (admin.cookie_header("/"), other.cookie_header("/"));
+        for cookies in [format!("{one}; {two}"), format!("{one}; {one}"), format!("stagedoor_user=; {one}")] {
+            let request = Request::get("/api/v1/me").header("cookie", cookies);
+            stage.browser().raw(request.body(Body::empty()).unwrap()).await.refused(401, "signed_out");
+        }
+        let request = Request::get("/api/v1/me").header("cookie", &one).header("cookie", &two);
+        stage.browser().raw(request.body(Body::empty()).unwrap()).await.refused(401, "signed_out");
+        // Another method in a header is not believed.
+        let event = admin.create_event("Evening").await;
+        let request = Request::get(format!("/api/v1/events/{event}"))
+            .header("x-http-method-override", "DELETE")
+            .header("x-method-override", "DELETE")
+            .header("origin", "http://stage.test");
+        assert_eq!(admin.raw(request.body(Body::empty()).unwrap()).await.status, 200);
+        assert_eq!(admin.get(&format!("/api/v1/events/{event}?_method=DELETE")).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_socket_opens_for_another_site_and_no_page_is_shown_inside_one() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let viewer = stage.browser();
+        viewer.enter(&event, &admin.invite(&event, "Bob").await.code).await;
+        let mut feeds = 0;
+        for (method, path, guard) in routes().into_iter().filter(|(_, path, _)| path.ends_with("/feed")) {
+            feeds += 1;
+            let path = filled(&path.replace("{event}", &event));
+            let cookies = match guard.as_str() {
+                "organiser" => admin.cookie_header("/"),
+                _ => viewer.cookie_header(&path),
+            };
+            for origin in [Some("http://evil.test"), Some("null"), Some("http://sub.stage.test"), None] {
+                for connection in ["Upgrade", "keep-alive, Upgrade", "upgrade"] {
+                    let mut request = Request::builder()
+                        .method(method.as_str())
+                        .uri(&path)
+                        .header("connection", connection)
+                        .header("upgrade", "websocket")
+                        .header("sec-websocket-version", "13")
+                        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+                        .header("cookie", &cookies);
+                    if let Some(origin) = origin {
+                        request = request.header("origin", origin);
+                    }
+                    let answer = stage.browser().raw(request.body(Body::empty()).unwrap()).await;
+                    answer.refused(403, "foreign_origin");
+                }
+            }
+        }
+        assert!(feeds >= 2, "{feeds}");
+        for path in ["/", &format!("/e/{event}"), "/sign-in", "/settings", "/log", "/api/v1/me", "/api/v1/openapi.json"]
+        {
+            let answer = admin.get(path).await;
+            assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+            let policy = answer.header("content-security-policy");
+            assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+            assert!(!policy.contains("unsafe-inline") && !policy.contains("unsafe-eval"), "{path}: {policy}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_the_server_is_known_by_https_a_page_without_is_another_site() {
+    let mut config = Config::default();
+    config.http.public_url = Some("https://stage.test".to_owned());
+    configured(config, async |stage| {
+        let admin = stage.browser();
+        let right = json!({"username": "ada", "password": stage.password()});
+        let request = |origin: &str| {
+            Request::post("/api/v1/login")
+                .header("origin", origin)
+                .header("content-type", "application/json")
+                .body(Body::from(right.to_string()))
+                .unwrap()
+        };
+        admin.raw(request("http://stage.test")).await.refused(403, "foreign_origin");
+        let signed_in = admin.raw(request("https://stage.test")).await;
+        assert_eq!(signed_in.status, 200, "{signed_in:?}");
+        assert!(signed_in.header("set-cookie").contains("; Secure"), "{signed_in:?}");
+    })
+    .await;
+}
