@@ -2,5 +2,7 @@
 
 pub mod database;
 pub mod geo;
+pub mod oidc;
+pub mod passkey;
 pub mod smtp;
 pub mod twilio;

@@ -967,7 +967,7 @@ export interface paths {
         };
         /**
          * Come back from the identity provider: signs in and goes on to the page that was asked for, or to the sign-in page with
-         *     `?problem=`.
+         *     `?problem=`: `provider_refused`, `provider_unavailable`, `too_late`, `no_role` or `linked`.
          */
         get: operations["come_back_from_provider"];
         put?: never;

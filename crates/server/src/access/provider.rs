@@ -140,7 +140,7 @@ impl Access {
         arrival: Arrival<'_>,
     ) -> Result<Departure, ProviderRefused> {
         let provider = self.provider.get().ok_or(ProviderRefused::None)?;
-        let begun = provider.begin(redirect, again).await?;
+        let begun = provider.begin(&self.clock, redirect, again).await?;
         let url = begun.url.clone();
         let cookie = Secret::from_random("", self.random.bytes());
         let journey = Journey { browser: self.browser_hash(cookie.expose()), next: next.to_owned(), link, begun };
@@ -169,7 +169,7 @@ impl Access {
         }
         let Journey { begun, next, link, .. } = *journey;
         let answer = Answer { code: returned.code, issuer: returned.issuer };
-        let identity = provider.finish(begun, answer).await?;
+        let identity = provider.finish(&self.clock, begun, answer).await?;
         if let Some(user) = link {
             self.link(user, &identity).await?;
             return Ok(Return::Linked(next));
@@ -184,6 +184,10 @@ impl Access {
     }
 
     async fn link(&self, user: UserId, identity: &Identity) -> Result<(), ProviderRefused> {
+        // Who set out may be gone, or kept out, by the time they are back.
+        if users::by_id(&self.db, user).await?.is_none_or(|user| user.disabled_at.is_some()) {
+            return Err(ProviderRefused::NoRole);
+        }
         let mut tx = self.db.write().await?;
         let subject = Some((identity.issuer.as_str(), identity.subject.as_str()));
         match users::set_subject(&mut tx, user, subject).await {

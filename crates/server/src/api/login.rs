@@ -16,6 +16,7 @@ use crate::access::{
     FactorRefused, Options, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, ProviderRefused, PublicKeyCredential, Return,
     Returned, Shown, SignIn, SignInRefused, SignedIn, is_good_password, passkeys_work_at,
 };
+use crate::ports::oidc::OidcError;
 
 /// Where the identity provider sends people back to.
 const CALLBACK: &str = "/api/v1/login/provider/callback";
@@ -393,7 +394,7 @@ pub(super) struct ProviderAnswer {
 }
 
 /// Come back from the identity provider: signs in and goes on to the page that was asked for, or to the sign-in page with
-/// `?problem=`.
+/// `?problem=`: `provider_refused`, `provider_unavailable`, `too_late`, `no_role` or `linked`.
 #[utoipa::path(get, path = "/api/v1/login/provider/callback", tag = "account",
     operation_id = "come_back_from_provider", security(()), params(ProviderAnswer),
     responses((status = 303, description = "To a page of this site"), (status = "default", body = Body)))]
@@ -427,9 +428,14 @@ pub(super) async fn come_back(
             response
         }
         Ok(Return::Linked(next)) => ([(SET_COOKIE, forget)], Redirect::to(&next)).into_response(),
-        Err(ProviderRefused::TooLate) => problem("too_late"),
+        // The cookie stays: whoever follows somebody else's link loses nothing of their own way.
+        Err(ProviderRefused::TooLate) => Redirect::to("/sign-in?problem=too_late").into_response(),
         Err(ProviderRefused::NoRole) => problem("no_role"),
         Err(ProviderRefused::Linked) => problem("linked"),
+        Err(error @ (ProviderRefused::Db(_) | ProviderRefused::Oidc(OidcError::Unavailable(_)))) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the identity provider cannot be asked");
+            problem("provider_unavailable")
+        }
         Err(error) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

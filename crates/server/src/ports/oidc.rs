@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClientAuthMethod,
@@ -25,14 +25,15 @@ use openidconnect::{
     AccessTokenHash, AdditionalClaims, AdditionalProviderMetadata, AsyncHttpClient, AuthorizationCode, Client,
     ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet,
     HttpRequest, HttpResponse, IdTokenFields, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, StandardErrorResponse, StandardTokenResponse,
-    TokenResponse,
+    PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse,
 };
 use serde::{Deserialize, Serialize};
+use stagedoor_domain::Time;
 use stagedoor_domain::access::Role;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
+use super::clock::Clock;
 use crate::config;
 
 /// One request to the provider; a person is waiting.
@@ -139,6 +140,8 @@ enum CallError {
     Request(#[from] reqwest::Error),
     #[error("the answer is larger than {BODY_BYTES_MAX} bytes")]
     TooLarge,
+    #[error("the answer is {0}")]
+    Broken(http::StatusCode),
     #[error(transparent)]
     Http(#[from] http::Error),
 }
@@ -148,7 +151,7 @@ pub struct Provider {
     settings: config::Oidc,
     issuer: IssuerUrl,
     http: Http,
-    known: Mutex<Option<(Instant, Metadata)>>,
+    known: Mutex<Option<(Duration, Metadata)>>,
 }
 
 impl std::fmt::Debug for Provider {
@@ -165,6 +168,9 @@ impl Http {
         let (parts, body) = request.into_parts();
         let request = self.0.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
         let mut response = request.send().await?;
+        if response.status().is_server_error() {
+            return Err(CallError::Broken(response.status()));
+        }
         let mut answer = http::Response::builder().status(response.status());
         if let Some(headers) = answer.headers_mut() {
             headers.extend(response.headers().clone());
@@ -264,16 +270,16 @@ impl Provider {
     }
 
     /// What the provider says about itself, not older than `age`.
-    async fn metadata(&self, age: Duration) -> Result<Metadata, OidcError> {
+    async fn metadata(&self, clock: &Clock, age: Duration) -> Result<Metadata, OidcError> {
         let mut known = self.known.lock().await;
         if let Some((at, metadata)) = &*known
-            && at.elapsed() < age
+            && clock.elapsed().saturating_sub(*at) < age
         {
             return Ok(metadata.clone());
         }
         let metadata = Metadata::discover_async(self.issuer.clone(), &self.http).await;
         let metadata = metadata.map_err(|error| OidcError::Unavailable(chain(&error)))?;
-        *known = Some((Instant::now(), metadata.clone()));
+        *known = Some((clock.elapsed(), metadata.clone()));
         Ok(metadata)
     }
 
@@ -290,8 +296,8 @@ impl Provider {
     /// # Errors
     ///
     /// [`OidcError`].
-    pub async fn begin(&self, redirect: &str, again: bool) -> Result<Begun, OidcError> {
-        let party = self.party(self.metadata(KNOWN_FOR).await?, redirect)?;
+    pub async fn begin(&self, clock: &Clock, redirect: &str, again: bool) -> Result<Begun, OidcError> {
+        let party = self.party(self.metadata(clock, KNOWN_FOR).await?, redirect)?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let mut request = party
             .authorize_url(CoreAuthenticationFlow::AuthorizationCode, CsrfToken::new_random, Nonce::new_random)
@@ -317,9 +323,9 @@ impl Provider {
     /// # Errors
     ///
     /// [`OidcError`].
-    pub async fn finish(&self, begun: Begun, answer: Answer<'_>) -> Result<Identity, OidcError> {
+    pub async fn finish(&self, clock: &Clock, begun: Begun, answer: Answer<'_>) -> Result<Identity, OidcError> {
         let refused = |why: &str| OidcError::Refused(why.to_owned());
-        let metadata = self.metadata(KNOWN_FOR).await?;
+        let metadata = self.metadata(clock, KNOWN_FOR).await?;
         match answer.issuer {
             Some(issuer) if issuer != self.issuer.as_str() => return Err(refused("it is from another issuer")),
             None if metadata.additional_metadata().authorization_response_iss_parameter_supported => {
@@ -334,21 +340,26 @@ impl Provider {
             .set_pkce_verifier(begun.verifier)
             .request_async(&self.http)
             .await
-            .map_err(|error| OidcError::Refused(chain(&error)))?;
-        match self.verified(&party, &tokens, &begun.nonce) {
+            .map_err(|error| match error {
+                RequestTokenError::Request(_) => OidcError::Unavailable(chain(&error)),
+                _ => OidcError::Refused(chain(&error)),
+            })?;
+        let now = clock.now();
+        match self.verified(&party, &tokens, &begun.nonce, now) {
             Ok(identity) => Ok(identity),
             // Keys are changed now and then: with what the provider says now it may be right.
             Err(_) => {
-                let party = self.party(self.metadata(ASK_AGAIN).await?, &begun.redirect)?;
-                self.verified(&party, &tokens, &begun.nonce)
+                let party = self.party(self.metadata(clock, ASK_AGAIN).await?, &begun.redirect)?;
+                self.verified(&party, &tokens, &begun.nonce, now)
             }
         }
     }
 
-    fn verified(&self, party: &Party, tokens: &Tokens, nonce: &Nonce) -> Result<Identity, OidcError> {
+    fn verified(&self, party: &Party, tokens: &Tokens, nonce: &Nonce, now: Time) -> Result<Identity, OidcError> {
         let failed = |error: &dyn std::error::Error| OidcError::Refused(chain(error));
         let token = tokens.id_token().ok_or_else(|| OidcError::Refused("it holds no ID token".to_owned()))?;
-        let verifier = party.id_token_verifier().set_allowed_algs(ALGORITHMS);
+        let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
+        let verifier = party.id_token_verifier().set_allowed_algs(ALGORITHMS).set_time_fn(move || now.into());
         let claims = token.claims(&verifier, nonce).map_err(|error| failed(&error))?;
         if let Some(expected) = claims.access_token_hash() {
             let algorithm = token.signing_alg().map_err(|error| failed(&error))?;

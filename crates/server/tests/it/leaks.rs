@@ -18,6 +18,10 @@ impl Captured {
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
 }
 
 impl Write for Captured {
@@ -135,7 +139,7 @@ async fn no_secret_and_no_forged_line_is_in_logs_metrics_facts_or_errors() {
         let export = admin.get("/api/v1/log/export").await.text;
         let metrics = stagedoor_server::telemetry::metrics().unwrap().render();
         tracing::warn!("the last line");
-        let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let logged = captured.text();
         assert!(logged.contains("the last line"), "nothing was captured");
         for (place, text) in
             [("logs", &logged), ("metrics", &metrics), ("log", &log), ("export", &export), ("errors", &errors)]

@@ -39,6 +39,9 @@ use tower::ServiceExt;
 /// What people choose.
 pub const PASSWORD: &str = "correct horse battery";
 
+/// What the clock shows at first.
+pub const STARTED: Time = Time::from_millis(1_795_203_000_000);
+
 /// What browsers call this server.
 pub const HOST: &str = "stage.test";
 
@@ -77,6 +80,13 @@ pub async fn configured(config: Config, body: impl AsyncFn(&Stage)) {
     on(Scratch::sqlite(), config, &body).await;
 }
 
+/// The same on SQLite and on PostgreSQL.
+pub async fn configured_on_both(config: Config, body: impl AsyncFn(&Stage)) {
+    for scratch in [Scratch::sqlite(), Scratch::postgres().await] {
+        on(scratch, config.clone(), &body).await;
+    }
+}
+
 async fn on(scratch: Scratch, config: Config, body: &impl AsyncFn(&Stage)) {
     let stage = Stage::open(&scratch, config).await;
     body(&stage).await;
@@ -89,7 +99,7 @@ async fn on(scratch: Scratch, config: Config, body: &impl AsyncFn(&Stage)) {
 
 impl Stage {
     async fn open(scratch: &Scratch, config: Config) -> Self {
-        let clock = Clock::manual(Time::from_millis(1_795_203_000_000));
+        let clock = Clock::manual(STARTED);
         let random = Random::system();
         let db = Db::open(scratch.url()).await.unwrap();
         let folder = std::env::temp_dir().join(format!("stagedoor-it-{}", random.uuid(clock.now()).simple()));
