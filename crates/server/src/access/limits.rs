@@ -1,7 +1,8 @@
 //! Limits on guessing: what is counted is only what was wrong.
 //!
 //! An address may be wrong a few times a minute; then it waits. All addresses together have a budget; beyond it everybody
-//! proves work first (see `proof`), also those with the right code, until it cools. Nobody is ever locked out by name.
+//! proves work first (see `proof`), also those with the right code, until it cools. A name that many addresses guess at
+//! waits too, except for browsers that have signed in with it before: nobody is locked out of their own desk by name.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -18,10 +19,28 @@ const ADDRESSES_MAX: usize = 10_000;
 /// Lines in which requests of the same address wait for each other.
 const TURNS: usize = 64;
 
+/// Whose wrong guesses are counted: an address, or whatever else has a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key(u128);
+
+impl From<IpAddr> for Key {
+    fn from(address: IpAddr) -> Self {
+        Self(key(address))
+    }
+}
+
+impl From<[u8; 32]> for Key {
+    fn from(hash: [u8; 32]) -> Self {
+        // Half of a hash is as unlikely to be another's as we need.
+        Self(hash.iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte)))
+    }
+}
+
 /// Counters of wrong guesses. `now` is monotonic.
 pub(super) struct Limits {
     per_address: usize,
     total: usize,
+    window: Duration,
     state: Mutex<State>,
     turns: [tokio::sync::Mutex<()>; TURNS],
 }
@@ -46,8 +65,8 @@ pub(super) fn key(address: IpAddr) -> u128 {
     }
 }
 
-fn forget(times: &mut VecDeque<Duration>, now: Duration) {
-    while times.front().is_some_and(|at| now.saturating_sub(*at) >= WINDOW) {
+fn forget(times: &mut VecDeque<Duration>, now: Duration, window: Duration) {
+    while times.front().is_some_and(|at| now.saturating_sub(*at) >= window) {
         times.pop_front();
     }
 }
@@ -58,9 +77,15 @@ impl Limits {
         Self {
             per_address: usize::try_from(per_address).unwrap_or(usize::MAX).max(1),
             total: usize::try_from(total).unwrap_or(usize::MAX).max(1),
+            window: WINDOW,
             state: Mutex::default(),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         }
+    }
+
+    /// So many of each within `window`, and no budget for all together.
+    pub(super) fn each_within(window: Duration, each: u32) -> Self {
+        Self { window, ..Self::new(each, u32::MAX) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -76,13 +101,13 @@ impl Limits {
         self.turns[usize::try_from(spread).unwrap_or(0)].lock().await
     }
 
-    /// Whether this address may guess now; if not, after how long.
-    pub(super) fn check(&self, address: IpAddr, now: Duration) -> Result<(), Duration> {
+    /// Whether they may guess now; if not, after how long.
+    pub(super) fn check(&self, who: impl Into<Key>, now: Duration) -> Result<(), Duration> {
         let mut state = self.state();
-        let Some(times) = state.addresses.get_mut(&key(address)) else { return Ok(()) };
-        forget(times, now);
+        let Some(times) = state.addresses.get_mut(&who.into().0) else { return Ok(()) };
+        forget(times, now, self.window);
         match times.front() {
-            Some(first) if times.len() >= self.per_address => Err((*first + WINDOW).saturating_sub(now)),
+            Some(first) if times.len() >= self.per_address => Err((*first + self.window).saturating_sub(now)),
             _ => Ok(()),
         }
     }
@@ -90,29 +115,33 @@ impl Limits {
     /// Whether the budget over all addresses is used up.
     pub(super) fn is_hot(&self, now: Duration) -> bool {
         let mut state = self.state();
-        forget(&mut state.all, now);
+        forget(&mut state.all, now, self.window);
         state.all.len() >= self.total
     }
 
     /// Counts a wrong guess.
-    pub(super) fn wrong(&self, address: IpAddr, now: Duration) {
+    pub(super) fn wrong(&self, who: impl Into<Key>, now: Duration) {
+        let Key(who) = who.into();
         let mut state = self.state();
-        forget(&mut state.all, now);
-        if state.all.len() >= self.total {
-            state.all.pop_front();
+        forget(&mut state.all, now, self.window);
+        // Nobody asks about a budget without an end, so nothing is remembered for it.
+        if self.total < u32::MAX as usize {
+            if state.all.len() >= self.total {
+                state.all.pop_front();
+            }
+            state.all.push_back(now);
         }
-        state.all.push_back(now);
-        if state.addresses.len() >= ADDRESSES_MAX && !state.addresses.contains_key(&key(address)) {
+        if state.addresses.len() >= ADDRESSES_MAX && !state.addresses.contains_key(&who) {
             state.addresses.retain(|_, times| {
-                forget(times, now);
+                forget(times, now, self.window);
                 !times.is_empty()
             });
             if state.addresses.len() >= ADDRESSES_MAX {
                 state.addresses.clear();
             }
         }
-        let times = state.addresses.entry(key(address)).or_default();
-        forget(times, now);
+        let times = state.addresses.entry(who).or_default();
+        forget(times, now, self.window);
         if times.len() >= self.per_address {
             times.pop_front();
         }

@@ -123,6 +123,8 @@ pub struct Access {
     proofs: proof::Used,
     previews: preview::Previews,
     logins: Limits,
+    names: Limits,
+    second_factors: Limits,
     stream_keys: Limits,
     passwords: Passwords,
     /// What people whom we know have begun.
@@ -217,9 +219,11 @@ impl Access {
             codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
             proofs: proof::Used::default(),
             previews: preview::Previews::default(),
-            // Passwords and keys have no budget over all addresses: neither can be guessed at five a minute each, and
-            // nobody must be able to keep organisers out.
+            // Passwords and keys have no budget over all addresses: nobody must be able to keep organisers out. What many
+            // addresses guess together is counted by the name they guess at.
             logins: Limits::new(settings.wrong_per_address, u32::MAX),
+            names: Limits::each_within(signin::GUESSING, signin::WRONG_PER_NAME),
+            second_factors: Limits::each_within(signin::GUESSING_DIGITS, signin::WRONG_DIGITS),
             stream_keys: Limits::new(settings.wrong_per_address, u32::MAX),
             passwords: Passwords::new(),
             known: Pending::default(),

@@ -9,7 +9,7 @@
 //! provider ─▶ signed in: second factors are the provider's matter
 //! ```
 //!
-//! Between two steps a ticket waits in memory. Whatever is wrong counts for the address, and the answer to a wrong
+//! Between two steps a ticket waits in memory. Whatever is wrong counts for the address and for the name, and the answer to a wrong
 //! password is the same, in words and in time, whether the account exists, is disabled or does not.
 
 use std::net::IpAddr;
@@ -22,6 +22,7 @@ use stagedoor_domain::id::{BrowserId, TeamId, UserId};
 use tokio::sync::watch;
 
 use super::Access;
+use super::limits::Limits;
 use super::password::PASSWORD_BYTES_MAX;
 use crate::facts::{self, Actor};
 use crate::ports::db::browsers::{self, Browser, Method};
@@ -34,6 +35,16 @@ const SIGNED_IN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// Wrong second factors before the password has to be typed again.
 const TRIES_MAX: u32 = 5;
+/// Wrong passwords for one name, whether anybody has it or not, from browsers that never signed in with it …
+pub(super) const WRONG_PER_NAME: u32 = 10;
+/// … within this time. Those browsers wait; a familiar one, a passkey and the identity provider do not.
+pub(super) const GUESSING: Duration = Duration::from_secs(60);
+/// Six digits are few: whoever knows a password and comes from many addresses has this many wrong ones …
+pub(super) const WRONG_DIGITS: u32 = 50;
+/// … within this time, which makes it years.
+pub(super) const GUESSING_DIGITS: Duration = Duration::from_secs(24 * 60 * 60);
+/// A browser is familiar with a name for this long after it signed in with it.
+const FAMILIAR: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// What API tokens begin with, so that scanners for leaked secrets can know them.
 pub(super) const TOKEN_PREFIX: &str = "sd_";
 /// A person's own password has at least this many characters: long enough to outlast guessing at five a minute for ever,
@@ -74,6 +85,8 @@ pub struct Arrival<'a> {
     pub address: IpAddr,
     /// Their browser in words.
     pub device: &'a str,
+    /// What it shows of the last time somebody signed in with it.
+    pub familiar: Option<&'a str>,
 }
 
 /// A browser that has just signed in.
@@ -85,6 +98,10 @@ pub struct SignedIn {
     pub cookie: Secret,
     /// How long it does.
     pub max_age: Duration,
+    /// The cookie by which this browser is known to be familiar with the name; it opens nothing.
+    pub familiar: Secret,
+    /// How long it is.
+    pub familiar_age: Duration,
 }
 
 /// What comes after a right password.
@@ -193,11 +210,13 @@ impl Access {
     pub async fn sign_in(&self, username: &str, password: &str, arrival: Arrival<'_>) -> Result<SignIn, SignInRefused> {
         let _turn = self.logins.turn(arrival.address).await;
         self.may_guess(arrival.address)?;
+        self.may_guess_at(username, &self.names, arrival)?;
         let user = users::by_username(&self.db, username).await?;
         let verified = self.verify(password, user.as_ref()).await?;
         let now = self.clock.now();
         let opens = |user: &User| user.disabled_at.is_none() && user.once_until.is_none_or(|until| now < until);
         let Some(user) = user.filter(|user| verified && opens(user)) else {
+            self.names.wrong(self.name_hash(username), self.clock.elapsed());
             return Err(self.wrong(arrival.address).await);
         };
         if user.once_until.is_some() {
@@ -233,9 +252,11 @@ impl Access {
         let user = self.second_factor_of(ticket).ok_or(SignInRefused::TooLate)?;
         let user = users::by_id(&self.db, user).await?.filter(|user| user.disabled_at.is_none());
         let user = user.ok_or(SignInRefused::TooLate)?;
+        self.may_guess_at(&user.username, &self.second_factors, arrival)?;
         // A password is what the ticket stands for already; it is no second one.
         let right = !matches!(shown, Shown::Password(_)) && self.is_right(&user, shown).await?;
         if !right {
+            self.second_factors.wrong(self.name_hash(&user.username), self.clock.elapsed());
             return Err(self.wrong(arrival.address).await);
         }
         self.known.forget(ticket);
@@ -361,6 +382,43 @@ impl Access {
         checked.map_err(|retry_after| SignInRefused::TooMany { retry_after })
     }
 
+    /// Whether anybody may guess at this name now. A browser that has signed in with it always may, as far as its address
+    /// allows: whoever attacks a name must not keep its owner out.
+    fn may_guess_at(&self, username: &str, limit: &Limits, arrival: Arrival<'_>) -> Result<(), SignInRefused> {
+        let checked = limit.check(self.name_hash(username), self.clock.elapsed());
+        let Err(retry_after) = checked else { return Ok(()) };
+        match arrival.familiar {
+            Some(familiar) if self.is_familiar(username, familiar) => Ok(()),
+            _ => Err(SignInRefused::TooMany { retry_after }),
+        }
+    }
+
+    /// What a name is counted by; the same whether anybody has it or not, however it is typed.
+    fn name_hash(&self, username: &str) -> [u8; 32] {
+        self.keys.hash.digest(Purpose::UserCookie, format!("name {}", username.trim().to_lowercase()).as_bytes())
+    }
+
+    /// A fresh text that says that its browser has signed in with this name.
+    fn familiar(&self, username: &str) -> Secret {
+        let random = Secret::from_random("", self.random.bytes());
+        let proof = self.familiar_hash(username, random.expose());
+        let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
+        Secret::new(format!("{}.{proof}", random.expose()))
+    }
+
+    fn familiar_hash(&self, username: &str, random: &str) -> [u8; 32] {
+        let text = format!("familiar {random} {}", username.trim().to_lowercase());
+        self.keys.hash.digest(Purpose::UserCookie, text.as_bytes())
+    }
+
+    fn is_familiar(&self, username: &str, shown: &str) -> bool {
+        let Some((random, proof)) = shown.split_once('.') else { return false };
+        let right: String = self.familiar_hash(username, random).iter().map(|byte| format!("{byte:02x}")).collect();
+        // Hashes are compared: how long it takes tells nothing about the right one.
+        let hash = |text: &str| self.keys.hash.digest(Purpose::UserCookie, text.as_bytes());
+        hash(proof) == hash(&right)
+    }
+
     /// Counts a wrong guess and writes it down.
     pub(super) async fn wrong(&self, address: IpAddr) -> SignInRefused {
         self.logins.wrong(address, self.clock.elapsed());
@@ -406,8 +464,9 @@ impl Access {
         browsers::insert(&mut tx, &browser, hash).await?;
         facts::append(&mut tx, &self.random, now, Actor::User(user.id), Fact::SignedIn { user: user.id }).await?;
         tx.commit().await?;
+        let familiar = self.familiar(&user.username);
         let who = self.person(user, &browser).await?;
-        Ok(SignedIn { who, cookie, max_age: SIGNED_IN })
+        Ok(SignedIn { who, cookie, max_age: SIGNED_IN, familiar, familiar_age: FAMILIAR })
     }
 
     /// Signs the browser with this cookie out.

@@ -91,7 +91,7 @@ impl Door {
 }
 
 fn at(address: IpAddr) -> Arrival<'static> {
-    Arrival { address, device: "Firefox on Linux" }
+    Arrival { address, device: "Firefox on Linux", familiar: None }
 }
 
 #[track_caller]

@@ -25,6 +25,8 @@ pub(super) const USER_COOKIE: &str = "stagedoor_user";
 pub(super) const QUEUE_COOKIE: &str = "stagedoor_queue";
 pub(super) const TAKEOVER_COOKIE: &str = "stagedoor_takeover";
 pub(super) const VIEWER_COOKIE: &str = "stagedoor_viewer";
+/// Says that this browser has signed in with a name before; sent to where one signs in and nowhere else.
+pub(super) const FAMILIAR_COOKIE: &str = "stagedoor_familiar";
 /// By which a browser is known when it comes back from the identity provider.
 pub(super) const PROVIDER_COOKIE: &str = "stagedoor_provider";
 
@@ -129,11 +131,12 @@ impl FromRequestParts<Api> for Address {
 pub(super) struct Arriving {
     address: IpAddr,
     device: String,
+    familiar: Option<String>,
 }
 
 impl Arriving {
     pub(super) fn arrival(&self) -> Arrival<'_> {
-        Arrival { address: self.address, device: &self.device }
+        Arrival { address: self.address, device: &self.device, familiar: self.familiar.as_deref() }
     }
 }
 
@@ -143,7 +146,8 @@ impl FromRequestParts<Api> for Arriving {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let address = client::address(parts, &api.config).ok_or_else(Problem::internal)?;
         let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        Ok(Self { address, device: device::describe(agent) })
+        let familiar = cookie(&parts.headers, FAMILIAR_COOKIE).map(str::to_owned);
+        Ok(Self { address, device: device::describe(agent), familiar })
     }
 }
 

@@ -168,19 +168,23 @@ struct Holder {
     who: Who,
     accounts: watch::Receiver<u64>,
     read: Instant,
+    stale: bool,
 }
 
 impl Holder {
     fn new(api: &Api, who: Who) -> Self {
-        Self { who, accounts: api.access.accounts(), read: Instant::now() }
+        Self { who, accounts: api.access.accounts(), read: Instant::now(), stale: false }
     }
 
     /// Whether they may still look at `event`.
     async fn may_look(&mut self, api: &Api, event: EventId) -> bool {
         // Another process may have changed something too, and says so to nobody here.
-        if self.accounts.has_changed().unwrap_or(false) || self.read.elapsed() > REREAD {
+        if self.stale || self.accounts.has_changed().unwrap_or(false) || self.read.elapsed() > REREAD {
+            self.stale = false;
             self.accounts.mark_unchanged();
             match api.access.reread(&self.who).await {
+                // What somebody sees is drawn for what they may do: with another role their page begins again.
+                Ok(Some(who)) if who.role != self.who.role => return false,
                 Ok(Some(who)) => (self.who, self.read) = (who, Instant::now()),
                 Ok(None) => return false,
                 // The database is away: what was true a moment ago holds until it answers.
@@ -212,6 +216,12 @@ async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut 
             () = api.stop.cancelled() => return Ok(()),
             // Whatever an organiser's page says is only a sign of life.
             text = socket.text() => drop(text?),
+            Ok(()) = holder.accounts.changed() => {
+                holder.stale = true;
+                if !holder.may_look(api, board.event()).await {
+                    return Ok(());
+                }
+            }
             _ = tick.tick() => {
                 // Signed-in time runs out here as well, and a deleted event has nothing to show.
                 let event = board.event();

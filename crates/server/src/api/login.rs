@@ -1,7 +1,7 @@
 //! Signing in: password, second factor, passkey, identity provider; and confirming that it is still you.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
 use super::account::{User, set_cookie};
-use super::extract::{Arriving, BaseUrl, Json, Organiser, PROVIDER_COOKIE, Query, USER_COOKIE, cookie};
+use super::extract::{
+    Arriving, BaseUrl, FAMILIAR_COOKIE, Json, Organiser, PROVIDER_COOKIE, Query, USER_COOKIE, cookie,
+};
 use super::problem::{Body, Problem};
 use crate::access::{
     FactorRefused, Options, PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, ProviderRefused, PublicKeyCredential, Return,
@@ -107,7 +109,10 @@ pub(super) fn factor_refused(refused: FactorRefused) -> Problem {
 async fn signed_in(api: &Api, signed_in: &SignedIn, base: &str) -> Result<Response, Problem> {
     let age = signed_in.max_age.as_secs();
     let cookie = set_cookie(USER_COOKIE, signed_in.cookie.expose(), "/", age, base);
-    Ok(([(SET_COOKIE, cookie)], Json(User::of(api, &signed_in.who).await?)).into_response())
+    let age = signed_in.familiar_age.as_secs();
+    let familiar = set_cookie(FAMILIAR_COOKIE, signed_in.familiar.expose(), "/api/v1/login", age, base);
+    let cookies = AppendHeaders([(SET_COOKIE, cookie), (SET_COOKIE, familiar)]);
+    Ok((cookies, Json(User::of(api, &signed_in.who).await?)).into_response())
 }
 
 async fn next_step(api: &Api, step: SignIn, base: &str) -> Result<Response, Problem> {

@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::{Value, json};
 
+use crate::feeds::{OURS, connect, listening, next};
 use crate::stage::{Answer, Browser, PASSWORD, Stage, on_both, on_sqlite};
 
 async fn sign_in(browser: &Browser<'_>, username: &str, password: &str) -> Answer {
@@ -425,6 +426,8 @@ async fn the_time_of_a_refusal_does_not_tell_whether_an_account_exists() {
         let mut times = [Vec::new(), Vec::new(), Vec::new()];
         let mut texts = Vec::new();
         for round in 0..rounds {
+            // A name that is guessed at too often waits: a minute later it does not.
+            stage.pass(60);
             // In turns, so that whatever else the machine does falls on all of them.
             for at in 0..3 {
                 let at = (at + round) % 3;
@@ -447,4 +450,119 @@ async fn the_time_of_a_refusal_does_not_tell_whether_an_account_exists() {
         assert!(unknown.abs() < 4.5 && disabled.abs() < 4.5, "t = {unknown:.2}, {disabled:.2}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_attack_from_everywhere_on_one_name_does_not_keep_its_owner_out() {
+    on_sqlite(async |stage| {
+        let ada = stage.admin().await;
+        let bob = stage.person(&ada, "bob", "organiser").await;
+        stage.person(&ada, "carol", "organiser").await;
+        for name in ["bob", "nobody"] {
+            for _ in 0..10 {
+                sign_in(&stage.browser(), name, "a wrong password").await.refused(401, "wrong_credentials");
+            }
+            // Eleven addresses, one name: also the right password waits, whether anybody has the name or not.
+            let eleventh = sign_in(&stage.browser(), &name.to_uppercase(), PASSWORD).await;
+            eleventh.refused(429, "too_many_attempts");
+            assert!((1..=60).contains(&eleventh.header("retry-after").parse::<u64>().unwrap()), "{eleventh:?}");
+        }
+        // Not at the desk where bob signed in before, and not for others.
+        bob.post("/api/v1/logout", json!({})).await;
+        bob.get("/api/v1/me").await.refused(401, "signed_out");
+        assert_eq!(sign_in(&bob, "bob", PASSWORD).await.status, 200);
+        assert_eq!(sign_in(&stage.browser(), "carol", PASSWORD).await.status, 200);
+        // What makes a desk familiar is for one name, and cannot be made up.
+        sign_in(&ada, "bob", PASSWORD).await.refused(429, "too_many_attempts");
+        for forged in ["", ".", "x.y", "x"] {
+            let request = Request::post("/api/v1/login")
+                .header("origin", "http://stage.test")
+                .header("content-type", "application/json")
+                .header("cookie", format!("stagedoor_familiar={forged}"))
+                .body(Body::from(json!({"username": "bob", "password": PASSWORD}).to_string()));
+            stage.browser().raw(request.unwrap()).await.refused(429, "too_many_attempts");
+        }
+        // A familiar desk is not a licence to guess: its address counts as ever.
+        for _ in 0..5 {
+            sign_in(&bob, "bob", "a wrong password").await.refused(401, "wrong_credentials");
+        }
+        sign_in(&bob, "bob", PASSWORD).await.refused(429, "too_many_attempts");
+        stage.pass(60);
+        assert_eq!(sign_in(&stage.browser(), "bob", PASSWORD).await.status, 200, "it is over when it is over");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn six_digits_are_not_guessed_from_many_addresses() {
+    on_sqlite(async |stage| {
+        let ada = stage.admin().await;
+        let (secret, _) = enrol(stage, &ada).await;
+        let guess = async |browser: &Browser<'_>, code: &str| {
+            let ticket = sign_in(browser, "ada", stage.password()).await.at("/ticket");
+            browser.post("/api/v1/login/second-factor", json!({"ticket": ticket, "totp": code})).await
+        };
+        for _ in 0..50 {
+            guess(&stage.browser(), "000000").await.refused(401, "wrong_second_factor");
+        }
+        stage.pass(30);
+        guess(&stage.browser(), &code(stage, &secret)).await.refused(429, "too_many_attempts");
+        // Ada herself, where she was before.
+        assert_eq!(guess(&ada, &code(stage, &secret)).await.status, 200);
+        stage.pass(24 * 60 * 60);
+        assert_eq!(guess(&stage.browser(), &code(stage, &secret)).await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_changes_about_somebody_reaches_the_pages_they_have_open() {
+    on_sqlite(async |stage| {
+        let ada = stage.admin().await;
+        let server = listening(stage).await;
+        let team = ada.post("/api/v1/teams", json!({"name": "Choir"})).await.at("/id");
+        let event = ada.post("/api/v1/events", json!({"title": "Evening", "team_id": team})).await.at("/id");
+        let path = format!("/api/v1/events/{event}/feed");
+        let bob = stage.person(&ada, "bob", "organiser").await;
+        let bobs = bob.get("/api/v1/me").await.at("/id");
+        let (user, member) = (format!("/api/v1/users/{bobs}"), format!("/api/v1/teams/{team}/members/{bobs}"));
+        assert_eq!(connect(server, &bob, &path, OURS).await.err(), Some(404));
+        ada.put(&member, json!({})).await;
+        let cases: [(&str, http::Method, &str, Value); 4] = [
+            ("demoted", http::Method::PATCH, &user, json!({"role": "analyst"})),
+            ("out of the team", http::Method::DELETE, &member, Value::Null),
+            ("disabled", http::Method::PATCH, &user, json!({"disabled": true})),
+            ("deleted", http::Method::DELETE, &user, Value::Null),
+        ];
+        for (what, method, act, body) in cases {
+            ada.patch(&user, json!({"disabled": false, "role": "organiser"})).await;
+            ada.put(&member, json!({})).await;
+            let here = stage.browser();
+            assert_eq!(sign_in(&here, "bob", PASSWORD).await.status, 200, "{what}");
+            closes_when(server, &here, &path, async || {
+                let body = (!body.is_null()).then(|| body.clone());
+                let done = ada.send(method.clone(), act, body).await;
+                assert!(done.status < 300, "{what}: {done:?}");
+            })
+            .await;
+        }
+        // Signed out here, or everywhere from elsewhere.
+        let (here, there) = (stage.admin().await, stage.admin().await);
+        closes_when(server, &here, &path, async || drop(here.post("/api/v1/logout", json!({})).await)).await;
+        let here = stage.admin().await;
+        closes_when(server, &here, &path, async || {
+            assert_ne!(there.delete("/api/v1/me/browsers").await.at("/signed_out"), "0");
+        })
+        .await;
+        here.get(&path).await.refused(401, "signed_out");
+    })
+    .await;
+}
+
+/// Opens a feed, acts, and waits for its end, which comes sooner than the second at which a feed looks after itself.
+async fn closes_when(server: std::net::SocketAddr, browser: &Browser<'_>, path: &str, act: impl AsyncFnOnce()) {
+    let mut feed = connect(server, browser, path, OURS).await.unwrap();
+    assert_eq!(next(&mut feed).await.unwrap()["type"], "snapshot");
+    act().await;
+    while next(&mut feed).await.is_some() {}
 }

@@ -14,10 +14,10 @@ use stagedoor_server::access::Report;
 
 use crate::stage::{Browser, HOST, Stage, on_sqlite};
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Serves the stage on a free port until the test is over.
-async fn listening(stage: &Stage) -> SocketAddr {
+pub async fn listening(stage: &Stage) -> SocketAddr {
     serving(stage, stage.router.clone()).await
 }
 
@@ -35,7 +35,12 @@ async fn serving(stage: &Stage, router: axum::Router) -> SocketAddr {
     address
 }
 
-async fn connect(server: SocketAddr, browser: &Browser<'_>, path: &str, origin: Option<&str>) -> Result<Socket, u16> {
+pub async fn connect(
+    server: SocketAddr,
+    browser: &Browser<'_>,
+    path: &str,
+    origin: Option<&str>,
+) -> Result<Socket, u16> {
     let mut request = format!("ws://{server}{path}").into_client_request().unwrap();
     let headers = request.headers_mut();
     headers.insert("host", HOST.parse().unwrap());
@@ -50,7 +55,7 @@ async fn connect(server: SocketAddr, browser: &Browser<'_>, path: &str, origin: 
     }
 }
 
-async fn next(socket: &mut Socket) -> Option<Value> {
+pub async fn next(socket: &mut Socket) -> Option<Value> {
     loop {
         let message = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("a message in time");
         match message {
@@ -62,7 +67,7 @@ async fn next(socket: &mut Socket) -> Option<Value> {
     }
 }
 
-const OURS: Option<&str> = Some("http://stage.test");
+pub const OURS: Option<&str> = Some("http://stage.test");
 
 /// The next message of a kind; others in between are let go.
 async fn next_of(socket: &mut Socket, kind: &str) -> Value {
