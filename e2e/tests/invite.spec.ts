@@ -292,4 +292,25 @@ test("people are found, looked at, changed and tagged, by keyboard alone", async
   await look(page, "invitations-added");
   await add.getByRole("button", { name: "Done" }).click();
   await expect(grid.getByRole("row", { name: /Alan Turing/ })).toBeVisible();
+
+  // What is kept about somebody is handed out, and forgotten for good once their name is typed.
+  await grid
+    .getByRole("row", { name: /Alan Turing/ })
+    .getByRole("button", { name: "Alan Turing" })
+    .click();
+  const alan = page.getByRole("dialog", { name: "Alan Turing" });
+  const handed = page.waitForEvent("download");
+  await alan.getByRole("button", { name: "Download personal data" }).click();
+  expect((await handed).suggestedFilename()).toMatch(/^inv_.*\.json$/);
+  await alan.getByRole("button", { name: "Erase personal data" }).click();
+  const erasing = page.getByRole("dialog", { name: "Erase the personal data of Alan Turing?" });
+  await erasing.getByRole("button", { name: "Erase for good" }).click();
+  await expect(erasing.getByText("This is not the name.")).toBeVisible();
+  await look(page, "invitations-erase");
+  await erasing.getByLabel("Type “Alan Turing” to confirm").fill("alan turing");
+  await erasing.getByRole("button", { name: "Erase for good" }).click();
+  await expect(page.getByText("Personal data erased")).toBeVisible();
+  await expect(page.getByText("Contact data of this person was erased.", { exact: false })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(grid.getByRole("row", { name: /Alan Turing/ })).toHaveCount(0);
 });

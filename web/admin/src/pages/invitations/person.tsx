@@ -13,6 +13,7 @@ import {
   unblock,
 } from "../../api/invitations.ts";
 import { messagesChanged, writeTo } from "../../api/messages.ts";
+import { personalData } from "../../api/personal.ts";
 import { ApiError } from "../../api/problem.ts";
 import { peopleChanged } from "../../api/queries.ts";
 import type { Event, InvitationDetail, MessageChannel } from "../../api/types.ts";
@@ -28,9 +29,11 @@ import { Segments, TextInput } from "../../ui/form.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { languageName } from "../../ui/regions.ts";
 import { useMay } from "../../ui/rights.ts";
+import { saveFile } from "../../ui/save.ts";
 import { Failed, Loading } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { WhatTheyGet } from "../messages/templates.tsx";
+import { Erase } from "./erase.tsx";
 import { StateWords } from "./list.tsx";
 import { PersonForm } from "./person-form.tsx";
 
@@ -95,9 +98,16 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
   const organise = useMay("organise");
   const moderate = useMay("moderate");
   const seePeople = useMay("see_people");
+  const { id, name, session, erased_at, blocked_at, guests, history } = person;
   const [showCode, setShowCode] = useState(false);
   const [revoking, setRevoking] = useState(false);
-  const { id, name, session, erased_at, blocked_at, guests, history } = person;
+  const [erasing, setErasing] = useState(false);
+  const mayExport = useMay("export");
+  const hand = useMutation({
+    mutationFn: () => personalData(event.id, id),
+    onSuccess: (file) => saveFile(file, `${id}.json`),
+    onError: (error) => toast(failureText(error)),
+  });
   const dead = isDead(person);
   const free = useMutation({
     mutationFn: () => unblock(event.id, id),
@@ -224,6 +234,28 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
         </p>
       </section>
 
+      {organise && !erased_at && (
+        <section className="stack tight" aria-labelledby="data-title">
+          <h3 className="label" id="data-title">
+            {t("inv.data")}
+          </h3>
+          <div className="cluster">
+            {mayExport && (
+              <Button
+                className="button"
+                onPress={() => !hand.isPending && hand.mutate()}
+                data-pending={hand.isPending || undefined}
+              >
+                {t("inv.personal_data")}
+              </Button>
+            )}
+            <Button className="button danger" onPress={() => setErasing(true)}>
+              {t("inv.erase")}
+            </Button>
+          </div>
+        </section>
+      )}
+      <Erase event={event} person={erasing ? person : null} close={() => setErasing(false)} />
       <Confirm
         title={t("people.revoke_title", { name })}
         text={session?.watching ? t("people.revoke_watching", { name }) : t("people.revoke_text")}
