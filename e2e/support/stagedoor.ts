@@ -127,8 +127,8 @@ export class Stagedoor {
     return this.api<Event>("GET", `/events/${id}`);
   }
 
-  invite(event: string, name: string) {
-    return this.api<Invitation>("POST", `/events/${event}/invitations`, { name });
+  invite(event: string, name: string, phone: string | null = null) {
+    return this.api<Invitation>("POST", `/events/${event}/invitations`, { name, phone });
   }
 
   async publishUrl(event: string): Promise<string> {

@@ -71,7 +71,7 @@ test("an owner adds somebody, who chooses a password, sets up an app, and needs 
   expect((await download).suggestedFilename()).toBe("stagedoor-recovery-codes.txt");
   await look(grace, "settings-recovery-codes");
   await codes.getByRole("button", { name: "I have kept them" }).click();
-  await expect(grace.getByText("10 of ten left.")).toBeVisible();
+  await expect(grace.getByText("10 codes left.")).toBeVisible();
 
   await signOut(grace);
   const again = async () => {
@@ -91,7 +91,7 @@ test("an owner adds somebody, who chooses a password, sets up an app, and needs 
   await grace.getByLabel("Code").fill(recovery);
   await grace.getByRole("button", { name: "Continue" }).click();
   await grace.getByRole("link", { name: "Settings" }).click();
-  await expect(grace.getByText("9 of ten left.")).toBeVisible();
+  await expect(grace.getByText("9 codes left.")).toBeVisible();
 
   await owner.reload();
   await row

@@ -17,6 +17,7 @@ test("the room shows who is there, previews the picture uncounted, and misses no
   const { page } = organiser;
   await page.goto(`${stagedoor.origin}/events/${show.event.id}`);
   await expect(page.getByText("Waiting for your encoder")).toBeVisible();
+  const called = await stagedoor.invite(show.event.id, "Ada Byron", "+33612345678");
   const second = await stagedoor.invite(show.event.id, "Grace Hopper");
 
   const encoder = publish(show.publishUrl);
@@ -28,16 +29,30 @@ test("the room shows who is there, previews the picture uncounted, and misses no
   await expect(page.getByText("Nobody is watching yet")).toBeVisible();
 
   const elsewhere = await browser.newContext();
-  const ada = await Viewer.comeIn(elsewhere, show.invitation.link);
+  const ada = await Viewer.comeIn(elsewhere, called.link);
   await pictureAdvances(ada.video);
   const grid = page.getByRole("grid", { name: "Who is watching" });
-  const row = grid.getByRole("row", { name: /Ada Lovelace/ });
+  const row = grid.getByRole("row", { name: /Ada Byron/ });
   await expect(row).toBeVisible();
   await expect(row.getByText("360p", { exact: true }), "its page reports").toBeVisible({ timeout: 15_000 });
   await expect(figures.getByText("Watching now").locator("xpath=..")).toContainText("1");
   const chart = page.getByRole("group", { name: /People watching over time/ });
   await expect(chart).toHaveAccessibleName(/1 watching now/);
+  // Her number, masked: enough to recognise her, not to call her.
+  await expect(row.getByText("+33 6 •• •• 56 78")).toBeVisible();
   await look(page, "room-live");
+  await row.getByRole("button", { name: "More for Ada Byron" }).click();
+  await page.getByRole("menuitem", { name: /Write to them/ }).click();
+  const letter = page.getByRole("dialog", { name: "Write to Ada Byron" });
+  await letter.getByLabel("Text").fill("The second act begins in five minutes.");
+  await look(page, "room-write");
+  await letter.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(page.getByText("On its way to Ada Byron")).toBeVisible();
+  const written = await stagedoor.api<{ data: { name: string; body?: string }[] }>(
+    "GET",
+    `/events/${show.event.id}/messages`,
+  );
+  expect(written.data).toHaveLength(1);
 
   // The network goes away for a while; meanwhile somebody comes.
   await context.setOffline(true);

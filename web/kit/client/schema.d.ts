@@ -2805,7 +2805,7 @@ export interface components {
         } | {
             /** @description Sessions of which something changed, with all that can. */
             changed: components["schemas"]["ViewerChange"][];
-            /** @description New sessions. */
+            /** @description New sessions, and those of which more is known now: they replace what was said before. */
             joined: components["schemas"]["Viewer"][];
             /** @description Sessions that ended. */
             left: string[];
@@ -3315,6 +3315,16 @@ export interface components {
                 latency_ms?: number | null;
                 /** @description The invitee. */
                 name: string;
+                /**
+                 * @description Their telephone number, masked; `null` when there is none, or it was not looked up yet.
+                 * @example +33 6 •• •• 12 34
+                 */
+                phone?: string | null;
+                /**
+                 * @description Where they are, as far as the database of places knows.
+                 * @example Lyon, France
+                 */
+                place?: string | null;
                 /**
                  * @description The session.
                  * @example ses_01kaf3x6m8e9t8s2v4w6y8z0ab
@@ -4132,6 +4142,16 @@ export interface components {
             latency_ms?: number | null;
             /** @description The invitee. */
             name: string;
+            /**
+             * @description Their telephone number, masked; `null` when there is none, or it was not looked up yet.
+             * @example +33 6 •• •• 12 34
+             */
+            phone?: string | null;
+            /**
+             * @description Where they are, as far as the database of places knows.
+             * @example Lyon, France
+             */
+            place?: string | null;
             /**
              * @description The session.
              * @example ses_01kaf3x6m8e9t8s2v4w6y8z0ab

@@ -4,6 +4,7 @@
 //! Whoever takes the key away has forgotten the person, in every copy of the row that is made from then on.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
@@ -15,7 +16,7 @@ use stagedoor_domain::id::{EventId, ImportId, InvitationId};
 use stagedoor_domain::person::{Email, Phone};
 
 use super::vault::Cipher;
-use super::{Access, Unopenable};
+use super::{Access, Seat, Unopenable};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::{self, By, Found, Hashes, Invitation, SealedContact};
@@ -482,6 +483,23 @@ impl Access {
     pub fn masked(&self, row: &Invitation) -> Result<(Option<String>, Option<String>), ContactError> {
         let contact = self.contact(&self.own(row.event, Sealed::Contact(row.id))?, row)?;
         Ok((contact.phone.map(|phone| phone.masked()), contact.email.map(|email| email.masked())))
+    }
+
+    /// Looks up how those in these seats are reached, masked, and tells the seats. Who was erased, or was
+    /// sealed by another key, is somebody without a number.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn look_up_phones(&self, seats: &[Arc<Seat>]) -> Result<(), DbError> {
+        let ids: Vec<_> = seats.iter().map(|seat| seat.invitation).collect();
+        let rows = invitations::of_ids(&self.db, &ids).await?;
+        let phones: HashMap<_, _> =
+            rows.iter().map(|row| (row.id, self.masked(row).ok().and_then(|(phone, _)| phone))).collect();
+        for seat in seats {
+            seat.details.is_reached_at(phones.get(&seat.invitation).cloned().flatten());
+        }
+        Ok(())
     }
 
     /// What a message to an invitee is made of; `None` for those who are gone, withdrawn, expired, blocked or forgotten,

@@ -11,6 +11,7 @@ mod accounts;
 mod admission;
 mod approach;
 mod changes;
+mod details;
 mod ending;
 mod factors;
 mod geo;
@@ -54,6 +55,7 @@ pub use accounts::{AccountChange, FirstAdmin, GovernRefused};
 pub use admission::{InLine, NotQueued, Queued};
 pub use approach::ApproachRefused;
 pub use changes::{Change, ChangeRefused};
+pub use details::Details;
 pub use ending::Ended;
 pub use factors::{
     Enrolment, FactorRefused, MadePasskey, Options, PublicKeyCredential, RegisterPublicKeyCredential, passkeys_work_at,

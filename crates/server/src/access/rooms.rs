@@ -13,6 +13,8 @@ use stagedoor_domain::event::Policy;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId, StreamId, TeamId};
 use tokio::sync::{broadcast, watch};
 
+use super::details::{self, Details};
+use super::geo::Place;
 use crate::ports::db::events::Event;
 use crate::ports::db::takeovers::Takeover;
 
@@ -100,6 +102,7 @@ pub struct Seat {
     looked: AtomicI64,
     /// The last question whether its code may go on elsewhere.
     asked: watch::Sender<Option<Arc<Takeover>>>,
+    pub(super) details: details::Kept,
     over: watch::Sender<Option<Over>>,
 }
 
@@ -275,6 +278,23 @@ impl Seat {
     #[must_use]
     pub fn report(&self) -> Report {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What organisers see of whoever sits here.
+    #[must_use]
+    pub fn details(&self) -> Details {
+        self.details.get()
+    }
+
+    /// Another number when [`details`](Self::details) say something else.
+    #[must_use]
+    pub fn details_version(&self) -> u32 {
+        self.details.version()
+    }
+
+    /// Keeps where its page was last heard from.
+    pub fn came_from(&self, place: &Place) {
+        self.details.came_from(place);
     }
 
     /// Keeps what its page says, and that it is there.
@@ -458,6 +478,7 @@ impl Rooms {
             looking: AtomicU32::new(0),
             looked: AtomicI64::new(0),
             asked: watch::Sender::new(None),
+            details: details::Kept::default(),
             over: watch::Sender::new(None),
         });
         write(&room.seats).insert(seat.session, Arc::clone(&seat));

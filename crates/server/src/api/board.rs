@@ -36,6 +36,10 @@ const SLOW: Duration = Duration::from_secs(1);
 const COUNT: Duration = Duration::from_secs(3);
 /// … and this often when nobody said that it did.
 const COUNT_ANYWAY: Duration = Duration::from_secs(20);
+/// Telephone numbers are looked up so many at a time …
+const REACH_MAX: usize = 500;
+/// … at most this often: whoever has just come has a number within the second.
+const REACH: Duration = Duration::from_millis(250);
 /// Rows in a message: some 100 kB, which a page takes in without a stutter.
 const ROWS_MAX: usize = 400;
 /// Text that is kept to be read or read again: at two thousand changes a second, some twenty seconds.
@@ -71,6 +75,8 @@ pub(super) struct Board {
     state: Mutex<State>,
     /// Held by whoever counts.
     counting: tokio::sync::Mutex<()>,
+    /// Held by whoever looks numbers up.
+    reaching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -93,6 +99,9 @@ struct State {
     recount: bool,
     counts: Counts,
     counters: Option<Counters>,
+    /// Somebody's number may not have been looked up.
+    strangers: bool,
+    reached: Option<Instant>,
 }
 
 /// What was last shown of a seat.
@@ -107,6 +116,7 @@ struct Known {
 struct Shown {
     watching: bool,
     report: Report,
+    details: u32,
 }
 
 /// A message that has been written.
@@ -169,7 +179,7 @@ pub(super) struct ViewerChange {
 }
 
 impl ViewerChange {
-    fn of(seat: &Seat, Shown { watching, report }: Shown) -> Self {
+    fn of(seat: &Seat, Shown { watching, report, .. }: Shown) -> Self {
         let Report { height, latency_ms, stalls, visible } = report;
         let last_seen_at = seat.last_seen();
         Self { session: seat.session, last_seen_at, watching, height, latency_ms, stalls, visible }
@@ -260,7 +270,7 @@ pub(super) enum OrganiserMessage {
     Viewers {
         /// The number of this message.
         seq: u64,
-        /// New sessions.
+        /// New sessions, and those of which more is known now: they replace what was said before.
         joined: Vec<Viewer>,
         /// Sessions of which something changed, with all that can.
         changed: Vec<ViewerChange>,
@@ -335,8 +345,15 @@ impl Board {
             recount: true,
             counts: Counts::default(),
             counters: None,
+            strangers: true,
+            reached: None,
         };
-        Self { room: Arc::clone(room), state: Mutex::new(state), counting: tokio::sync::Mutex::new(()) }
+        Self {
+            room: Arc::clone(room),
+            state: Mutex::new(state),
+            counting: tokio::sync::Mutex::new(()),
+            reaching: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The event it is about.
@@ -401,6 +418,30 @@ impl Board {
         }
     }
 
+    /// Looks up telephone numbers of some who came, when that is due and nobody else is doing it. The next look shows them.
+    pub(super) async fn reach(&self, api: &Api) {
+        let Ok(_turn) = self.reaching.try_lock() else { return };
+        let strangers: Vec<Arc<Seat>> = {
+            let mut state = lock(&self.state);
+            if !state.strangers || state.reached.is_some_and(|reached| reached.elapsed() < REACH) {
+                return;
+            }
+            state.reached = Some(Instant::now());
+            let unknown = state.known.values().filter(|known| known.seat.details().phone.is_none());
+            let some: Vec<_> = unknown.take(REACH_MAX).map(|known| Arc::clone(&known.seat)).collect();
+            state.strangers = some.len() == REACH_MAX;
+            some
+        };
+        if strangers.is_empty() {
+            return;
+        }
+        if let Err(error) = api.access.look_up_phones(&strangers).await {
+            // Nobody is shown a wrong number, and the next look-up comes soon.
+            tracing::debug!(error = &error as &dyn std::error::Error, "numbers cannot be looked up");
+            lock(&self.state).strangers = true;
+        }
+    }
+
     /// What came after message `seq`; `None` when not all of that is kept any more, or it never was.
     pub(super) fn since(&self, seq: u64) -> Option<Vec<Entry>> {
         let state = lock(&self.state);
@@ -460,15 +501,20 @@ impl State {
         self.round = self.round.wrapping_add(1);
         let (round, known) = (self.round, &mut self.known);
         let (mut joined, mut changed, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut watching, mut inside) = (0, 0_usize);
+        let (mut watching, mut inside, mut came) = (0, 0_usize, false);
         room.each(|seat| {
-            let shown = Shown { watching: seat.is_watching(now), report: seat.report() };
+            let shown =
+                Shown { watching: seat.is_watching(now), report: seat.report(), details: seat.details_version() };
             watching += u64::from(shown.watching);
             inside += 1;
             match known.get_mut(&seat.session) {
                 Some(before) => {
                     before.round = round;
-                    if before.shown != shown {
+                    if before.shown.details != shown.details {
+                        // Changes have what can change often; whoever is told anew replaces what was known.
+                        before.shown = shown;
+                        joined.push(Viewer::with(seat, shown.watching, shown.report));
+                    } else if before.shown != shown {
                         before.shown = shown;
                         changed.push(ViewerChange::of(seat, shown));
                     }
@@ -476,6 +522,7 @@ impl State {
                 None => {
                     joined.push(Viewer::with(seat, shown.watching, shown.report));
                     known.insert(seat.session, Known { seat: Arc::clone(seat), shown, round });
+                    came = true;
                 }
             }
         });
@@ -490,7 +537,8 @@ impl State {
         }
         self.watching = watching;
         room.counted(watching);
-        self.recount |= !joined.is_empty();
+        self.recount |= came;
+        self.strangers |= came;
         joined.sort_unstable_by_key(|viewer| viewer.session);
         left.sort_unstable();
         self.tell_viewers(joined, changed, left);

@@ -232,6 +232,7 @@ async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut 
                 board.count(api).await;
             }
             _ = look.tick() => {
+                board.reach(api).await;
                 board.look(api);
                 match board.since(told) {
                     Some(entries) => {
@@ -381,9 +382,11 @@ pub(super) struct ViewerReport {
 pub(super) async fn viewer(
     State(api): State<Api>,
     viewer: extract::Viewer,
+    extract::Address(address): extract::Address,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
     let upgrade = bounded(upgrade)?;
+    viewer.0.came_from(&api.access.place(address));
     Ok(upgrade
         .on_upgrade(move |socket| async move {
             let mut socket = Socket::new(socket);

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::extract::{Json, Organiser, Page, Paging, Path, Query, room};
 use super::problem::{Body, Problem};
-use crate::access::{Report, Seat};
+use crate::access::{Details, Report, Seat};
 
 /// Somebody with an active session.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -23,6 +23,12 @@ pub(super) struct Viewer {
     invitation: InvitationId,
     /// The invitee.
     name: String,
+    /// Their telephone number, masked; `null` when there is none, or it was not looked up yet.
+    #[schema(examples("+33 6 •• •• 12 34"))]
+    phone: Option<String>,
+    /// Where they are, as far as the database of places knows.
+    #[schema(examples("Lyon, France"))]
+    place: Option<String>,
     /// When the session was opened.
     #[schema(value_type = String, format = DateTime)]
     joined_at: Time,
@@ -51,7 +57,10 @@ impl Viewer {
 
     /// A seat as somebody found it.
     pub(super) fn with(seat: &Seat, watching: bool, report: Report) -> Self {
+        let Details { place, phone } = seat.details();
         Self {
+            phone: phone.flatten(),
+            place,
             session: seat.session,
             invitation: seat.invitation,
             name: seat.name.clone(),

@@ -164,6 +164,7 @@ pub(super) async fn redeem(
         Err(other) => return Err(refused(other)),
     };
     let seat = &redeemed.seat;
+    seat.came_from(&api.access.place(address));
     let age = seat.expires_at.since(api.clock.now()).as_secs();
     let cookie = set_cookie(VIEWER_COOKIE, redeemed.cookie.expose(), &cookie_path(event), age, &base);
     let session = session(&api, &base, seat)?;

@@ -10,8 +10,11 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use stagedoor_server::access::Report;
+use stagedoor_domain::access::Organise;
+use stagedoor_server::access::{Contact, NewInvitee, Report};
+use stagedoor_testkit::geo::sample;
 
+use crate::provenance::places;
 use crate::stage::{Browser, HOST, Stage, on_sqlite};
 
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -117,6 +120,44 @@ async fn an_organiser_sees_people_come_and_go_without_asking() {
 
         assert_eq!(admin.delete(&format!("/api/v1/events/{event}")).await.status, 204);
         while next(&mut feed).await.is_some() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_organiser_sees_where_people_are_and_their_numbers_masked() {
+    on_sqlite(async |stage| {
+        places(stage).await;
+        let server = listening(stage).await;
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let feed = format!("/api/v1/events/{event}/feed");
+        let mut feed = connect(server, &admin, &feed, OURS).await.unwrap();
+        next_of(&mut feed, "snapshot").await;
+
+        let who = stage.access.operator("ada").await.unwrap().unwrap();
+        let allowed = stage.access.may(&who, Organise { event: event.parse().unwrap() }).unwrap();
+        let contact = Contact { phone: Some("+33612345678".parse().unwrap()), ..Contact::default() };
+        let ada = NewInvitee { contact, ..NewInvitee::named("Ada") };
+        let ada = stage.access.invite(&allowed, who.actor, &ada).await.unwrap();
+        stage.browser_at(sample::LYON).enter(&event, &ada.code.to_string()).await;
+        let known = loop {
+            let row = next_of(&mut feed, "viewers").await["joined"][0].take();
+            assert_eq!(row["name"], "Ada");
+            if !row["phone"].is_null() && !row["place"].is_null() {
+                break row;
+            }
+        };
+        assert_eq!((&known["phone"], &known["place"]), (&json!("+33 6 •• •• 56 78"), &json!("Lyon, France")));
+
+        // Whoever comes later finds it in the first message.
+        let again = format!("/api/v1/events/{event}/feed");
+        let mut again = connect(server, &admin, &again, OURS).await.unwrap();
+        let snapshot = next(&mut again).await.unwrap();
+        assert_eq!(
+            (&snapshot["viewers"][0]["phone"], &snapshot["viewers"][0]["place"]),
+            (&known["phone"], &known["place"])
+        );
     })
     .await;
 }

@@ -12,7 +12,7 @@ use crate::stage::{Answer, Browser, Stage, configured, on_both, on_sqlite};
 
 const WRONG: &str = "2345-6789-ABCD";
 
-async fn places(stage: &Stage) {
+pub async fn places(stage: &Stage) {
     let file = stage.media_folder().join("places.mmdb");
     std::fs::write(&file, Database::sample().bytes()).unwrap();
     stage.access.geo().read_from(&file).await.unwrap();

@@ -48,7 +48,7 @@ export const account = {
   "account.totp_done": "Authenticator app turned on",
 
   "account.recovery": "Recovery codes",
-  "account.recovery_left": { one: "{n} of ten left.", other: "{n} of ten left." },
+  "account.recovery_left": { one: "{n} code left.", other: "{n} codes left." },
   "account.recovery_none": "None left. Make new codes: they are the way in when your phone is gone.",
   "account.recovery_new": "Make new codes",
   "account.recovery_new_title": "Make new recovery codes?",

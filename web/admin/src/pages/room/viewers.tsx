@@ -20,6 +20,7 @@ import { Empty, Loading } from "../../ui/states.tsx";
 import { type Column, SelectionBar, type Sort, Table } from "../../ui/table.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { Farewell, type Leaving } from "./farewell.tsx";
+import { WriteTo } from "./write-to.tsx";
 
 /** A handful of people needs no search and no filter. */
 const TOOLS_FROM = 8;
@@ -40,6 +41,7 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
   const [leaving, setLeaving] = useState<Leaving | null>(null);
   const [selected, setSelected] = useState(nothing);
   const [menu, setMenu] = useState<RowMenuPlace | null>(null);
+  const [writing, setWriting] = useState<Viewer | null>(null);
   const heading = useRef<HTMLHeadingElement>(null);
   const view = useView(viewers);
   const mayModerate = useMay("moderate");
@@ -164,8 +166,10 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
         event={event.id}
         viewer={menu === null ? undefined : viewers.get(menu.session)}
         kick={mayModerate ? (session) => kick([session]) : null}
+        write={mayModerate ? setWriting : null}
         mayReveal={mayReveal}
       />
+      <WriteTo event={event.id} viewer={writing} close={() => setWriting(null)} />
       <Farewell
         event={event.id}
         leaving={leaving}
@@ -207,6 +211,20 @@ function useColumns(
           ),
           t("viewers.gone"),
         ),
+      },
+      {
+        id: "phone",
+        header: t("viewers.phone"),
+        width: "minmax(9.5rem, 0.8fr)",
+        wide: true,
+        cell: cell(({ phone }) => <span className="tabular">{phone ?? t("room.none")}</span>),
+      },
+      {
+        id: "place",
+        header: t("viewers.place"),
+        width: "minmax(6rem, 1fr)",
+        wide: true,
+        cell: cell(({ place }) => <span title={place ?? undefined}>{place ?? t("room.none")}</span>),
       },
       {
         id: "joined",
@@ -266,6 +284,13 @@ function useColumns(
         ),
       },
     ];
+    columns.push({
+      id: "risk",
+      header: t("viewers.risk"),
+      width: "6.5rem",
+      wide: true,
+      cell: cell(({ invitation }) => <Risk severity={suspected.get(invitation)} />),
+    });
     if (more !== null) {
       columns.push({
         id: "actions",
@@ -301,11 +326,12 @@ interface RowMenuProps {
   event: string;
   viewer: Viewer | undefined;
   kick: ((session: string) => void) | null;
+  write: ((viewer: Viewer) => void) | null;
   mayReveal: boolean;
 }
 
 /** One menu for all rows, beside the button that was pressed. */
-function RowMenu({ place, close, event, viewer, kick, mayReveal }: RowMenuProps) {
+function RowMenu({ place, close, event, viewer, kick, write, mayReveal }: RowMenuProps) {
   const trigger = useMemo(() => ({ current: place?.button ?? null }), [place]);
   const copyLink = async ({ invitation, name }: Viewer) => {
     try {
@@ -335,6 +361,12 @@ function RowMenu({ place, close, event, viewer, kick, mayReveal }: RowMenuProps)
             {t("viewers.link")}
           </MenuItem>
         )}
+        {write !== null && (
+          <MenuItem className="menu-item" onAction={() => viewer && write(viewer)}>
+            <Icon name="letter" />
+            {t("viewers.write")}…
+          </MenuItem>
+        )}
         {kick !== null && (
           <MenuItem className="menu-item danger" onAction={() => viewer && kick(viewer.session)}>
             <Icon name="leave" />
@@ -362,6 +394,17 @@ const Live = memo(function Live({ viewers, session, draw, gone }: LiveProps) {
   return draw(viewer, minute);
 });
 
+/** How much somebody should be looked at: the gravest incident about them that nobody has seen yet. */
+function Risk({ severity }: { severity: Severity | undefined }) {
+  if (severity === undefined) return <span className="muted">{t("room.none")}</span>;
+  return (
+    <span className="risk" data-severity={severity} title={t(`viewers.suspect_${severity}`)}>
+      <Icon name={severity === "info" ? "info" : "warning"} />
+      {t(`incidents.${severity}`)}
+    </span>
+  );
+}
+
 interface WhoProps {
   viewer: Viewer;
   minute: number;
@@ -369,7 +412,7 @@ interface WhoProps {
 }
 
 function Who({ viewer, minute, suspect }: WhoProps) {
-  const { name, device, last_seen_at, watching, height, latency_ms, stalls, visible } = viewer;
+  const { name, device, place, last_seen_at, watching, height, latency_ms, stalls, visible } = viewer;
   const away = t("viewers.is_away", { when: say.ago(last_seen_at, minute) });
   return (
     <span className="viewer" data-watching={watching}>
@@ -378,7 +421,11 @@ function Who({ viewer, minute, suspect }: WhoProps) {
         <span className="row-title">
           {name}
           {suspect && (
-            <span className="suspect" data-severity={suspect} title={t(`viewers.suspect_${suspect}`)}>
+            <span
+              className="suspect narrow-only"
+              data-severity={suspect}
+              title={t(`viewers.suspect_${suspect}`)}
+            >
               <Icon name={suspect === "info" ? "info" : "warning"} />
               <span className="visually-hidden">, {t(`viewers.suspect_${suspect}`)}</span>
             </span>
@@ -396,6 +443,7 @@ function Who({ viewer, minute, suspect }: WhoProps) {
         </span>
         <span className="viewer-sub narrow-only tabular">
           {[
+            place,
             watching && height ? t("viewers.height", { height }) : null,
             watching && latency_ms ? t("viewers.behind", { time: say.seconds(latency_ms) }) : null,
             stalls ? t("viewers.stalls_n", { n: stalls }) : null,
