@@ -37,8 +37,12 @@ test("the viewer's page during and after the show", async ({
 
   const elsewhere = await browser.newContext();
   const second = await Viewer.comeIn(elsewhere, show.invitation.link);
-  await second.reads(/used on another device/);
-  await look(second.page, "viewer-code-in-use");
+  await second.sees("asking");
+  const question = viewer.page.getByRole("alertdialog", { name: "Watch on another screen?" });
+  await expect(question).toBeVisible();
+  await look(second.page, "viewer-asking-elsewhere");
+  await second.page.getByRole("button", { name: "Cancel" }).click();
+  await expect(question).toBeHidden();
   await elsewhere.close();
 
   await encoder.kill();

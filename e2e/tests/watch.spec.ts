@@ -36,7 +36,7 @@ test("a code typed by hand works with spaces and small letters", async ({
   await pictureAdvances(viewer.video);
 });
 
-test("a second browser with the same code is told why it must wait outside", async ({
+test("a second browser with the same code asks the first, and waits outside when the answer is no", async ({
   browser,
   context,
   stagedoor,
@@ -50,7 +50,10 @@ test("a second browser with the same code is told why it must wait outside", asy
 
   const elsewhere = await browser.newContext();
   const second = await Viewer.comeIn(elsewhere, show.invitation.link);
-  await second.reads(/used on another device/);
+  await second.sees("asking");
+  await second.reads(/We are asking there/);
+  await first.page.getByRole("alertdialog").getByRole("button", { name: "Keep watching here" }).click();
+  await second.reads(/The other screen said no/);
   await second.sees("code");
   await elsewhere.close();
 
