@@ -3,7 +3,7 @@
 //! A step is one transaction and leaves everything true. An act on more than one step of people that is broken off has
 //! been done to the first of them; asked for again, it is done to the others.
 
-use stagedoor_domain::access::{Allowed, Organise};
+use stagedoor_domain::access::{Allowed, EndReason, Organise};
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId};
 
@@ -11,7 +11,7 @@ use super::Access;
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::selection::{self, Selection};
-use crate::ports::db::{DbError, invitation_tags};
+use crate::ports::db::{DbError, invitation_tags, invitations};
 
 /// Invitees of one step.
 const STEP: u32 = 500;
@@ -45,8 +45,46 @@ impl Access {
         Ok(people.len() as u64)
     }
 
-    /// Everybody of a selection: 16 bytes for each.
-    async fn everybody(&self, event: EventId, selection: &Selection) -> Result<Vec<InvitationId>, DbError> {
+    /// Withdraws the invitations of a selection and ends their sessions; says how many invitations and sessions that was.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn withdraw_all(
+        &self,
+        allowed: &Allowed<Organise>,
+        actor: Actor,
+        selection: &Selection,
+    ) -> Result<(u64, u64), DbError> {
+        let event = allowed.event;
+        let (mut withdrawn, mut sessions) = (0, 0);
+        let people = self.everybody(event, selection).await?;
+        for some in people.chunks(usize::try_from(STEP).unwrap_or(usize::MAX)) {
+            let now = self.clock.now();
+            let mut tx = self.db.write().await?;
+            let mut theirs = Vec::with_capacity(some.len());
+            for invitation in some {
+                if invitations::revoke(&mut tx, allowed, *invitation, now).await? {
+                    theirs.push(*invitation);
+                    let fact = Fact::InvitationRevoked { event, invitation: *invitation };
+                    facts::append(&mut tx, &self.random, now, actor, fact).await?;
+                }
+            }
+            let ended = self.end_sessions_of(&mut tx, actor, &theirs, EndReason::Revoked).await?;
+            withdrawn += theirs.len() as u64;
+            sessions += ended.len() as u64;
+            self.commit(tx, ended).await?;
+            self.bus.hint(Hint::Event(event, Topic::Invitations));
+        }
+        Ok((withdrawn, sessions))
+    }
+
+    /// Everybody of a selection, oldest first: 16 bytes for each.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn everybody(&self, event: EventId, selection: &Selection) -> Result<Vec<InvitationId>, DbError> {
         let (mut people, mut after) = (Vec::new(), None);
         loop {
             let page = selection::page(&self.db, event, selection, after, STEP).await?;

@@ -11,6 +11,7 @@ mod accounts;
 mod admission;
 mod approach;
 mod changes;
+mod codes;
 mod details;
 mod ending;
 mod factors;
@@ -55,6 +56,7 @@ pub use accounts::{AccountChange, FirstAdmin, GovernRefused};
 pub use admission::{InLine, NotQueued, Queued};
 pub use approach::ApproachRefused;
 pub use changes::{Change, ChangeRefused};
+pub use codes::{Renewed, Telling};
 pub use details::Details;
 pub use ending::Ended;
 pub use factors::{

@@ -117,7 +117,7 @@ pub(super) async fn twilio_status(
             && message.kind.has_template()
         {
             let detail = failure.map_or(message.channel.as_str(), Failure::as_str);
-            invitations::advance(&mut tx, invitation, step, now, detail).await?;
+            invitations::advance_code(&mut tx, invitation, message.code_generation, step, now, detail).await?;
         }
         messages::wake(&mut tx, event, now).await?;
         tx.commit().await?;

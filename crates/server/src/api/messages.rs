@@ -330,7 +330,7 @@ impl Sample {
 }
 
 /// Whom texts name as who invites: the team that the event belongs to, else whoever orders.
-async fn inviter(api: &Api, room: &Room, organiser: &Organiser) -> Result<String, Problem> {
+pub(super) async fn inviter(api: &Api, room: &Room, organiser: &Organiser) -> Result<String, Problem> {
     let team = match room.team() {
         None => None,
         Some(id) => teams::name(&api.db, id).await?,

@@ -189,6 +189,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(events::end_broadcast))
         .routes(routes!(people::list, people::create))
         .routes(routes!(people::list_tags, people::tag_many))
+        .routes(routes!(people::revoke_many))
+        .routes(routes!(people::regenerate))
         .routes(routes!(people::read, people::change, people::revoke))
         .routes(routes!(people::contact))
         .routes(routes!(people::code))

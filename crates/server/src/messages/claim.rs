@@ -124,6 +124,7 @@ impl Messages {
                             attempts: message.attempts + 1,
                             looks: 0,
                             missing: 0,
+                            code_generation: claim.code_generation,
                             cost_milli: claim.cost_milli,
                             cost_prefix: claim.cost_prefix,
                             payload: Some(claim.payload),

@@ -187,7 +187,9 @@ impl Messages {
         now: Time,
     ) -> Result<(), DbError> {
         match message.invitation {
-            Some(id) if message.kind.has_template() => invitations::advance(tx, id, to, now, detail).await.map(|_| ()),
+            Some(id) if message.kind.has_template() => {
+                invitations::advance_code(tx, id, message.code_generation, to, now, detail).await.map(|_| ())
+            }
             _ => Ok(()),
         }
     }

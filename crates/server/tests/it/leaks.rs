@@ -169,6 +169,7 @@ const ACTS: &[(&str, &str)] = &[
     ("invitees are tagged", "invitation.tagged"),
     ("an invitee is let in again", "invitation.unblocked"),
     ("a contact is shown", "invitation.contact_revealed"),
+    ("codes are replaced", "invitation.codes_replaced"),
     ("a code is shown", "invitation.code_revealed"),
     ("a list is imported", "import.started"),
     ("a code is redeemed", "session.started"),
@@ -234,7 +235,6 @@ const ACTS: &[(&str, &str)] = &[
 
 /// Acts whose fact has its name; whoever makes the act possible writes it, and moves the line up.
 const NAMED: &[(&str, &str)] = &[
-    ("codes are replaced", "invitation.codes_replaced"),
     ("a list is exported", "invitation.list_exported"),
 ];
 

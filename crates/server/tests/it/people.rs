@@ -348,3 +348,88 @@ async fn a_number_that_changes_leaves_what_was_written_readable() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_new_code_ends_the_session_on_the_old_one_and_calls_its_message_off() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = french(&admin).await;
+        let base = format!("/api/v1/events/{event}");
+        let made = hedy(&admin, &event).await;
+        let (id, old) = (made.at("/id"), made.at("/code"));
+        let untouched = admin.invite(&event, "Ada").await;
+        let (viewer, other) = (stage.browser(), stage.browser());
+        let (media, theirs) = (viewer.enter(&event, &old).await, other.enter(&event, &untouched.code).await);
+        let order = json!({"selection": {"ids": [id]}, "channel": "sms", "kind": "reminder"});
+        let waiting = admin.post(&format!("{base}/sends"), order).await.at("/id");
+        let pause = admin.post(&format!("{base}/sends/{waiting}/pause"), json!({})).await;
+        assert_eq!(pause.at("/state"), "paused");
+        stage.messages.turn().await.unwrap();
+
+        let elsewhere = admin.create_event("Other").await;
+        let stranger = admin.invite(&elsewhere, "Stranger").await;
+        let body = json!({"selection": {"ids": [id, stranger.id]}, "send": {"channel": "sms"}});
+        let analyst = stage.person(&admin, "mo", "moderator").await;
+        analyst.post(&format!("{base}/invitations/regenerate"), body.clone()).await.refused(403, "role_too_low");
+        let renewed = admin.post(&format!("{base}/invitations/regenerate"), body).await;
+        assert_eq!((renewed.status, renewed.json()["changed"].clone()), (200, json!(1)), "{renewed:?}");
+        assert_eq!(renewed.json()["sessions_ended"], 1);
+        assert!(!stage.lets_in(&media).await, "at once");
+        assert!(stage.lets_in(&theirs).await, "nobody else's");
+        stage.browser().redeem(&event, &old).await.refused(403, "code_invalid");
+        stage.browser().enter(&elsewhere, &stranger.code).await;
+        let now = admin.get(&format!("{base}/invitations/{id}")).await.json();
+        assert_eq!((&now["state"], &now["uses"], &now["redeemed_at"]), (&json!("queued"), &json!(0), &json!(null)));
+
+        // What waited to tell the old code goes nowhere, also when it is let go on; the new one goes out.
+        assert_eq!(admin.post(&format!("{base}/sends/{waiting}/resume"), json!({})).await.status, 200);
+        for _ in 0..3 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        let called_off = admin.get(&format!("{base}/messages?send={waiting}")).await;
+        assert_eq!(
+            (called_off.at("/data/0/state"), called_off.at("/data/0/error")),
+            ("suppressed".into(), "superseded".into())
+        );
+        let told = admin.get(&format!("{base}/messages?send={}", renewed.at("/send"))).await;
+        assert_eq!((told.at("/data/0/state"), told.at("/data/0/kind")), ("sent".into(), "new_code".into()));
+        let new = admin.get(&format!("{base}/invitations/{id}/code")).await.at("/code");
+        assert!(new != old && told.at("/data/0/text").contains(&new));
+        stage.browser().enter(&event, &new).await;
+        let written = facts(&admin, &event).await;
+        for kind in ["invitation.codes_replaced", "session.ended", "send.created"] {
+            assert!(written.contains(&kind.to_owned()), "{kind}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_are_withdrawn_at_once_with_their_sessions() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}/invitations");
+        let (ada, bob) = (admin.invite(&event, "Ada").await, admin.invite(&event, "Bob").await);
+        let viewer = stage.browser();
+        let media = viewer.enter(&event, &ada.code).await;
+        let body = json!({"selection": {"filter": {"search": "ada"}}});
+        let moderator = stage.person(&admin, "mo", "moderator").await;
+        moderator.post(&format!("{base}/revoke"), body.clone()).await.refused(403, "role_too_low");
+        let done = admin.post(&format!("{base}/revoke"), body.clone()).await.json();
+        assert_eq!(done, json!({"changed": 1, "sessions_ended": 1}));
+        assert!(!stage.lets_in(&media).await);
+        stage.browser().redeem(&event, &ada.code).await.refused(410, "access_ended");
+        assert_eq!(admin.post(&format!("{base}/revoke"), body).await.json()["changed"], 0, "once");
+        stage.browser().enter(&event, &bob.code).await;
+        // Who was withdrawn gets no new code.
+        let renew = json!({"selection": {"filter": {}}});
+        assert_eq!(admin.post(&format!("{base}/regenerate"), renew).await.json()["changed"], 1);
+        for body in [json!({}), json!({"selection": {}}), json!({"selection": {"ids": ["x"]}})] {
+            admin.post(&format!("{base}/revoke"), body.clone()).await.refused(422, "invalid");
+            admin.post(&format!("{base}/regenerate"), body).await.refused(422, "invalid");
+        }
+    })
+    .await;
+}

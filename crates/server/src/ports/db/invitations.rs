@@ -361,6 +361,51 @@ pub async fn history(db: &Db, id: InvitationId) -> Result<Vec<Step>, DbError> {
         .collect()
 }
 
+/// Takes an invitation a step further for what is told about one of its codes; of a code that was replaced since, nothing
+/// is true any more.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn advance_code(
+    tx: &mut Tx,
+    id: InvitationId,
+    code_generation: u32,
+    to: InvitationState,
+    at: Time,
+    detail: &str,
+) -> Result<bool, DbError> {
+    // Held, so that no new code comes between this look and the step.
+    match lock(tx, id).await? {
+        Some(row) if row.code_generation == code_generation => advance(tx, id, to, at, detail).await,
+        _ => Ok(false),
+    }
+}
+
+/// Gives an invitation of the event of the permission another code: it begins anew, and what the old one came to is
+/// forgotten. Says whether it may still be used at all: one that was withdrawn, has expired or is nobody's any more stays
+/// as it is.
+///
+/// # Errors
+///
+/// [`DbError::Exists`] for a code that somebody has already (make another one).
+pub async fn renew(
+    tx: &mut Tx,
+    allowed: &Allowed<Organise>,
+    id: InvitationId,
+    code: (Digest, Vec<u8>),
+    now: Time,
+) -> Result<bool, DbError> {
+    let sql = "UPDATE invitations SET code_hash = $1, code_sealed = $2, code_generation = code_generation + 1,
+                   state = 'created', state_at = $3, uses = 0, redeemed_at = NULL
+               WHERE id = $4 AND event_id = $5 AND state NOT IN ('revoked', 'expired') AND erased_at IS NULL";
+    let args = [code.0.into(), code.1.into(), now.into(), id.into(), allowed.event.into()];
+    if tx.execute(sql, args).await? == 0 {
+        return Ok(false);
+    }
+    note(tx, id, InvitationState::Created, now, "new code").await.map(|()| true)
+}
+
 /// Takes an invitation a step further, and writes the step down with a few words (never a number or an address);
 /// says whether it went: a step back is none, and whoever reports one comes too late.
 ///
@@ -752,6 +797,37 @@ mod tests {
             assert_eq!(guests(&db, guest.id).await.unwrap(), []);
             let missing = InvitationId::new(sample::uuid());
             assert_eq!(of_ids(&db, &[host.id, missing, guest.id]).await.unwrap(), [changed, guest]);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_new_code_begins_anew_and_what_is_told_of_the_old_one_comes_too_late() {
+        use InvitationState as S;
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let made = sample::invitation_named(&db, event.id, "Ada", 7).await;
+            let (allowed, at) = (proof::organise(event.id), Time::from_millis);
+            let mut tx = db.write().await.unwrap();
+            assert!(advance_code(&mut tx, made.id, 1, S::Sent, at(5), "sms").await.unwrap());
+            redeemed(&mut tx, made.id, at(6)).await.unwrap();
+            let elsewhere = proof::organise(sample::event_id());
+            assert!(!renew(&mut tx, &elsewhere, made.id, ([8; 32], vec![8]), at(7)).await.unwrap());
+            assert!(renew(&mut tx, &allowed, made.id, ([8; 32], vec![8]), at(7)).await.unwrap());
+            assert!(!advance_code(&mut tx, made.id, 1, S::Delivered, at(8), "sms").await.unwrap(), "of the old code");
+            assert!(advance_code(&mut tx, made.id, 2, S::Queued, at(9), "sms").await.unwrap());
+            tx.commit().await.unwrap();
+            let now = by_code(&db, event.id, [8; 32]).await.unwrap().unwrap();
+            assert_eq!((now.state, now.uses, now.redeemed_at, now.code_generation), (S::Queued, 0, None, 2));
+            assert_eq!(by_code(&db, event.id, [7; 32]).await.unwrap(), None);
+            let states: Vec<_> = history(&db, made.id).await.unwrap().iter().map(|step| step.state).collect();
+            assert_eq!(states, [S::Sent, S::Redeemed, S::Created, S::Queued]);
+            let mut tx = db.write().await.unwrap();
+            assert!(revoke(&mut tx, &allowed, made.id, at(10)).await.unwrap());
+            assert!(
+                !renew(&mut tx, &allowed, made.id, ([9; 32], vec![9]), at(11)).await.unwrap(),
+                "withdrawn for good"
+            );
         })
         .await;
     }

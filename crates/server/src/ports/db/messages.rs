@@ -308,6 +308,18 @@ pub async fn insert_single(tx: &mut Tx, new: &NewSingle, now: Time) -> Result<()
     wake(tx, new.event, now).await
 }
 
+/// Calls off what waits to tell somebody an older code than they have now.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn supersede(tx: &mut Tx, invitation: InvitationId) -> Result<(), DbError> {
+    let sql = "UPDATE messages SET state = 'suppressed', failure = 'superseded', held = NULL
+               WHERE invitation_id = $1 AND send_id IS NOT NULL AND state = 'queued'
+               AND code_generation < (SELECT code_generation FROM invitations WHERE id = $1)";
+    tx.execute(sql, [invitation.into()]).await.map(|_| ())
+}
+
 /// A person decides: what failed is tried again, also when nobody knows whether it went out. Says whether it had failed.
 ///
 /// # Errors

@@ -181,6 +181,8 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
         "POST /{event}/invitations" => right("organise").json(json!({"name": "Hedy"})),
         "GET /{event}/invitations/tags" => right("look"),
         "POST /{event}/invitations/tags" => right("organise").json(json!({"selection": {"filter": {}}, "add": ["x"]})),
+        "POST /{event}/invitations/revoke" => right("organise").json(json!({"selection": {"ids": []}})),
+        "POST /{event}/invitations/regenerate" => right("organise").json(json!({"selection": {"ids": []}})),
         "GET /{event}/invitations/{invitation}" => right("look").with("invitation", world.guest.clone()),
         "PATCH /{event}/invitations/{invitation}" => {
             right("organise").with("invitation", world.invitation().await).json(json!({"plus_ones": 1}))
