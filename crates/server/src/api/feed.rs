@@ -25,6 +25,8 @@ use crate::ports::db::takeovers::Takeover;
 
 /// How often a feed looks after itself.
 pub(super) const TICK: Duration = Duration::from_secs(1);
+/// How often a viewer's feed looks whether anybody is there: ten thousand of them do.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
 /// A client that does not take a message in this time is gone.
 const SEND_MAX: Duration = Duration::from_secs(10);
 /// The server asks for a sign of life this often …
@@ -107,7 +109,7 @@ impl Socket {
         }
     }
 
-    /// Called every second: asks for a sign of life, and gives up without one.
+    /// Called every few seconds: asks for a sign of life, and gives up without one.
     pub(super) async fn keep_alive(&mut self) -> Result<(), Gone> {
         if self.heard.elapsed() > SILENCE_MAX {
             return Err(Gone);
@@ -430,7 +432,7 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Viewer
     // A page that comes back is told again what it is asked.
     let mut asked = seat.asked();
     asked.mark_changed();
-    let mut tick = tokio::time::interval(TICK);
+    let mut tick = tokio::time::interval(LOOK_AROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (state, since) = {
