@@ -15,7 +15,7 @@ export async function measure({ bars, scratch, quick }) {
   const pages = quick ? PAGES / 10 : PAGES;
   const report = await load([
     ...["--join-storm", "--end-all", "--api", server.origin, "--api-token", server.demo.api_token, "--event", id],
-    ...["--viewers", pages, "--rate", RATE, "--duration", quick ? 5 : 20, "--server-pid", server.pid],
+    ...["--viewers", pages, "--rate", RATE, "--settle", 5, "--duration", quick ? 5 : 20, "--server-pid", server.pid],
   ]);
   bars.keep("doors", report);
   const p99 = (spread) => spread?.p99 ?? Number.NaN;

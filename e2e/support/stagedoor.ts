@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Child, type Ended } from "./process.ts";
 
-const BINARY = process.env.STAGEDOOR_BINARY ?? resolve(import.meta.dirname, "../../target/debug/stagedoor");
+export const BINARY =
+  process.env.STAGEDOOR_BINARY ?? resolve(import.meta.dirname, "../../target/debug/stagedoor");
 const RESULTS = resolve(import.meta.dirname, "../results");
 
 /** The one line that `stagedoor demo --json` prints when it is ready. */

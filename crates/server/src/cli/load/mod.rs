@@ -124,7 +124,7 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     pub ramp: f64,
 
-    /// Seconds after the ramp before measuring begins.
+    /// Seconds after the ramp, or after everybody has come, before measuring begins.
     #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
     pub settle: f64,
 

@@ -43,8 +43,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const BUFFER: usize = 1024;
 /// How often a storm looks whether everybody has come.
 const LOOK: Duration = Duration::from_millis(100);
-/// After everybody has come, before memory and idle processor time are read.
-const CALM: Duration = Duration::from_secs(5);
 /// After the end of all sessions, every so many-th page asks again and again until it is refused.
 const PROBES_EVERY: usize = 50;
 /// How often it asks.
@@ -96,7 +94,7 @@ pub async fn run(args: &LoadArgs, plan: &Plan) -> Result<Storm, String> {
             }
         }
         let came = Reading::take(&args.server_pid, clock);
-        tokio::time::sleep(CALM).await;
+        tokio::time::sleep(plan.settle).await;
         let calm = Reading::take(&args.server_pid, clock);
         tokio::time::sleep(plan.duration).await;
         let held = Reading::take(&args.server_pid, clock);
