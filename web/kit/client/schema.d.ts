@@ -241,6 +241,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/invitations/regenerate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give up to 1000 people new codes. Every session on an old one has ended, and what waited to tell it is called off,
+         *     before a new one is queued to go anywhere.
+         */
+        post: operations["regenerate_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Withdraw many invitations. Their sessions end at once, and their codes never work again. */
+        post: operations["revoke_invitations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/invitations/tags": {
         parameters: {
             query?: never;
@@ -276,6 +313,23 @@ export interface paths {
         head?: never;
         /** Change what is known about somebody. */
         patch: operations["change_invitation"];
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/{invitation}/block": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep an invitee out: the session ends at once, and the code lets nobody in until they are let in again. */
+        post: operations["block_invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/events/{event}/invitations/{invitation}/code": {
@@ -324,6 +378,24 @@ export interface paths {
         /** Write to one invitee. It goes out at once, also in quiet hours. */
         post: operations["write_to_invitee"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/{invitation}/personal-data": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everything that is kept about an invitee, for themself. Every time is written to the log of facts. */
+        get: operations["export_personal_data"];
+        put?: never;
+        post?: never;
+        /** Erase an invitee: their sessions end, their code opens nothing, and nothing that is kept leads to them. For good. */
+        delete: operations["erase_personal_data"];
         options?: never;
         head?: never;
         patch?: never;
@@ -746,7 +818,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/events/{event}/viewers/{session}": {
+    "/api/v1/events/{event}/viewers/end-all": {
         parameters: {
             query?: never;
             header?: never;
@@ -755,9 +827,43 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
-        /** End one session. The code still works: withdraw the invitation to keep somebody out. */
-        delete: operations["kick"];
+        /** End every session of the event at once. The codes still work. */
+        post: operations["end_all_sessions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/viewers/kick": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send viewers out, all in one transaction. */
+        post: operations["kick_viewers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/viewers/{session}/kick": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send one viewer out. The code still works, unless they are kept out with `block`. */
+        post: operations["kick_viewer"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2144,7 +2250,7 @@ export interface components {
         Incident: {
             /**
              * Format: date-time
-             * @description When somebody said that they have seen it.
+             * @description When somebody said that they have seen it, or when it was over by itself; then `text` ends with how.
              */
             acknowledged_at?: string | null;
             /**
@@ -2349,6 +2455,22 @@ export interface components {
             /** @description By what a message went, why it failed, or nothing. */
             detail: string;
             state: components["schemas"]["InvitationState"];
+        };
+        /** @description How one viewer is sent out. */
+        Kick: {
+            /** @description The invitation does not let them in again. */
+            block?: boolean;
+            /** @description What they are told: one line, at most 200 characters. */
+            reason?: string | null;
+        };
+        /** @description Who is sent out, and how. */
+        KickMany: {
+            /** @description Their invitations do not let them in again. */
+            block?: boolean;
+            /** @description What they are told: one line, at most 200 characters. */
+            reason?: string | null;
+            /** @description 1 to 1000 sessions of this event. Whoever is not there any more is left alone. */
+            sessions: string[];
         };
         /**
          * @description How far behind the broadcaster viewers are.
@@ -2626,6 +2748,10 @@ export interface components {
             teams?: string[];
             /** @description What they will type to sign in: 2 to 64 letters, digits or any of `._@+-`. */
             username: string;
+        };
+        /** @description How new codes are told. */
+        NewCodeMessage: {
+            channel: components["schemas"]["MessageChannel"];
         };
         /** @description What an event is made from. */
         NewEvent: {
@@ -3061,7 +3187,7 @@ export interface components {
             data: {
                 /**
                  * Format: date-time
-                 * @description When somebody said that they have seen it.
+                 * @description When somebody said that they have seen it, or when it was over by itself; then `text` ends with how.
                  */
                 acknowledged_at?: string | null;
                 /**
@@ -3444,6 +3570,130 @@ export interface components {
              */
             present: string;
         };
+        /** @description All that is kept about somebody who is invited. */
+        PersonalData: {
+            /**
+             * Format: date-time
+             * @description Since when an organiser keeps them out.
+             */
+            blocked_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When they were invited.
+             */
+            created_at: string;
+            /** @description Their e-mail address. */
+            email?: string | null;
+            /**
+             * Format: date-time
+             * @description When they were erased.
+             */
+            erased_at?: string | null;
+            /** @description The entries of the log that name their invitation. */
+            facts: string[];
+            /** @description Whose guest they are. */
+            guest_of?: string | null;
+            /** @description Whom they bring. */
+            guests: string[];
+            /** @description How their invitation came to where it stands. */
+            history: components["schemas"]["PersonalStep"][];
+            /** @description The invitation. */
+            invitation: string;
+            /** @description A BCP 47 tag; empty for the event's language. */
+            language: string;
+            /** @description What was written to them, oldest first. */
+            messages: components["schemas"]["PersonalMessage"][];
+            /** @description Who they are. */
+            name: string;
+            /** @description What organisers noted about them. */
+            note: string;
+            /**
+             * Format: date-time
+             * @description Since when they want no text messages.
+             */
+            opted_out_at?: string | null;
+            /** @description Their telephone, in E.164. */
+            phone?: string | null;
+            /**
+             * Format: date-time
+             * @description When their code was first used.
+             */
+            redeemed_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When their invitation was withdrawn.
+             */
+            revoked_at?: string | null;
+            /** @description Their visits, oldest first. */
+            sessions: components["schemas"]["PersonalSession"][];
+            /** @description Where their invitation stands. */
+            state: string;
+            /** @description What they are sorted under. */
+            tags: string[];
+        };
+        /** @description A message. */
+        PersonalMessage: {
+            /** @description What it said, as far as it is kept. */
+            body?: string | null;
+            /** @description By what it travelled. */
+            channel: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description The message. */
+            id: string;
+            /** @description What it was for. */
+            kind: string;
+            /**
+             * Format: date-time
+             * @description When a gateway took it.
+             */
+            sent_at?: string | null;
+            /** @description Where it stands. */
+            state: string;
+            /** @description The subject of a letter, as far as it is kept. */
+            subject?: string | null;
+            /** @description To which number or address, as far as it is kept. */
+            to?: string | null;
+        };
+        /** @description A visit. */
+        PersonalSession: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            created_at: string;
+            /** @description The browser in words. */
+            device: string;
+            /** @description Why. */
+            end_reason?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was over.
+             */
+            ended_at?: string | null;
+            /** @description The session. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was last seen, to the minute.
+             */
+            last_seen_at: string;
+        };
+        /** @description A step in the life of an invitation. */
+        PersonalStep: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description A few words, or nothing. */
+            detail: string;
+            /** @description Where it stood from then on. */
+            state: string;
+        };
         /** @description What the database says about itself. */
         PlaceDatabase: {
             /**
@@ -3635,6 +3885,11 @@ export interface components {
             /** @description The server is not about to stop. */
             serving: boolean;
         };
+        /** @description Why. */
+        Reason: {
+            /** @description What they are told: one line, at most 200 characters. */
+            reason?: string | null;
+        };
         /** @description Recovery codes, shown this once. */
         RecoveryCodes: {
             /** @description Each works once; empty when there were some already. */
@@ -3648,6 +3903,36 @@ export interface components {
              */
             code: string;
             proof?: components["schemas"]["Proof"] | null;
+        };
+        /** @description What came of it. */
+        Regenerated: {
+            /**
+             * Format: int64
+             * @description People who have another code now. Whose invitation was withdrawn, has expired or was erased is not among them.
+             */
+            changed: number;
+            /** @description The order that tells them. */
+            send?: string | null;
+            /**
+             * Format: int64
+             * @description Sessions on the old codes.
+             */
+            sessions_ended: number;
+        };
+        /** @description What became of it. */
+        Removed: {
+            /**
+             * @description Whether that is written down. While the database is away it is `false`, with 202: the viewers are out, and it is
+             *     written down as soon as the database is back.
+             */
+            recorded: boolean;
+            /** @description Sessions that are over. */
+            sessions: number;
+        };
+        /** @description Who gets a new code, and how they are told. */
+        Renewing: {
+            selection: components["schemas"]["SelectionBody"];
+            send?: components["schemas"]["NewCodeMessage"] | null;
         };
         /** @description RTMP addresses. */
         RtmpIngest: {
@@ -4385,6 +4670,23 @@ export interface components {
          * @enum {string}
          */
         WebhookState: "active" | "disabled";
+        /** @description Whose invitations are withdrawn. */
+        Withdrawing: {
+            selection: components["schemas"]["SelectionBody"];
+        };
+        /** @description How many invitations were withdrawn. */
+        Withdrawn: {
+            /**
+             * Format: int64
+             * @description Invitations; those that had been withdrawn before are not counted.
+             */
+            changed: number;
+            /**
+             * Format: int64
+             * @description Sessions that ended with them.
+             */
+            sessions_ended: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -5184,6 +5486,88 @@ export interface operations {
             };
         };
     };
+    regenerate_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Renewing"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Regenerated"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_invitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Withdrawing"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Withdrawn"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_tags: {
         parameters: {
             query?: never;
@@ -5391,6 +5775,56 @@ export interface operations {
             };
         };
     };
+    block_invitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            /** @description Kept out */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No such invitation, or kept out already */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     read_code: {
         parameters: {
             query?: never;
@@ -5492,6 +5926,81 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_personal_data: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonalData"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    erase_personal_data: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Erased */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6687,7 +7196,105 @@ export interface operations {
             };
         };
     };
-    kick: {
+    end_all_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reason"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    kick_viewers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KickMany"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    kick_viewer: {
         parameters: {
             query?: never;
             header?: never;
@@ -6697,16 +7304,37 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Kick"];
+            };
+        };
         responses: {
-            /** @description Ended */
-            204: {
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Removed"];
+                };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -234,9 +234,7 @@ const ACTS: &[(&str, &str)] = &[
 ];
 
 /// Acts whose fact has its name; whoever makes the act possible writes it, and moves the line up.
-const NAMED: &[(&str, &str)] = &[
-    ("a list is exported", "invitation.list_exported"),
-];
+const NAMED: &[(&str, &str)] = &[("a list is exported", "invitation.list_exported")];
 
 #[test]
 fn every_act_that_matters_for_security_has_its_fact() {

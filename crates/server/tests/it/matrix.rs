@@ -367,7 +367,8 @@ fn forbidden(method: &Method, path: &str, guard: &str, kind: Kind) -> Option<&'s
                 Some("only organisers take something out of the house")
             }
             Role::Moderator
-                if changes && !within(&["viewers", "sessions", "takeovers", "acknowledge", "message", "unblock"]) =>
+                if changes
+                    && !within(&["viewers", "sessions", "takeovers", "acknowledge", "message", "block", "unblock"]) =>
             {
                 Some("a moderator acts on the room only")
             }
