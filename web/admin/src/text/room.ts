@@ -44,11 +44,20 @@ export const room = {
 
   "farewell.title_one": "Send {name} out?",
   "farewell.title": { one: "Send {count} person out?", other: "Send {count} people out?" },
-  "farewell.text":
-    "Playback stops at once. Their codes keep working: to keep somebody out, revoke the invitation.",
+  "farewell.title_all": { one: "End the one session?", other: "End all {count} sessions?" },
+  "farewell.text": "The picture stops at once. Their codes keep working, unless you keep them out.",
+  "farewell.text_all":
+    "Everybody is out at once, whoever comes in this moment too. Their codes keep working: they can come back.",
+  "farewell.reason": "What they are told (optional)",
+  "farewell.reason_hint": "One line. It stands on their screen in place of the picture.",
+  "farewell.block_one": "Keep them out: the code lets nobody in any more",
+  "farewell.block": "Keep them out: their codes let nobody in any more",
   "farewell.submit": "Send out",
+  "farewell.submit_all": "End all sessions",
+  "farewell.unrecorded": "The database is away. They are out; it is written down as soon as it is back.",
   "farewell.done": { one: "{count} session ended", other: "{count} sessions ended" },
 
+  "viewers.end_all": "End all sessions…",
   "viewers.phone": "Phone",
   "viewers.place": "Place",
   "viewers.risk": "Risk",

@@ -73,13 +73,25 @@ interface ConfirmProps {
   after?(): void;
   /** Where the focus goes afterwards, when what opened the dialog disappears with the act. */
   landing?: RefObject<HTMLElement | null>;
+  /** How it is done: controls between the question and the answers. */
+  children?: ReactNode;
 }
 
 /** Later than the dialog's own attempt to give the focus back. */
 const LANDING_MS = 80;
 
 /** Asks before something that cannot be taken back. The safe answer has the focus. */
-export function Confirm({ title, text, confirm, open, onOpenChange, act, after, landing }: ConfirmProps) {
+export function Confirm({
+  title,
+  text,
+  confirm,
+  open,
+  onOpenChange,
+  act,
+  after,
+  landing,
+  children,
+}: ConfirmProps) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>(null);
   const change = (next: boolean) => {
@@ -106,6 +118,7 @@ export function Confirm({ title, text, confirm, open, onOpenChange, act, after, 
     <Sheet title={title} open={open} onOpenChange={change} role="alertdialog">
       <div className="stack">
         <div className="muted">{text}</div>
+        {children}
         {error !== null && (
           <p className="notice danger" role="alert">
             {failureText(error)}

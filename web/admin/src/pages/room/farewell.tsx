@@ -1,46 +1,72 @@
-import type { RefObject } from "react";
-import { kick } from "../../api/steer.ts";
+import { type RefObject, useState } from "react";
+import { endAll, type SentOut, sendOut } from "../../api/steer.ts";
 import { say, t } from "../../text.ts";
 import { Confirm } from "../../ui/dialog.tsx";
+import { TextInput, Toggle } from "../../ui/form.tsx";
 import { toast } from "../../ui/toast.tsx";
 
-/** Who is to be sent out; the name is said when it is one. */
-export interface Leaving {
-  readonly sessions: readonly string[];
-  readonly name: string;
-}
+/** The server's own bound. */
+const REASON_CHARS_MAX = 200;
+
+/** Who is sent out: these, whose name is said when it is one; or everybody. */
+export type Leaving = { readonly sessions: readonly string[]; readonly name: string } | "everybody";
 
 interface FarewellProps {
   event: string;
   leaving: Leaving | null;
+  /** How many are inside. */
+  inside: number;
   close(): void;
   /** They are out. */
   after(): void;
   landing: RefObject<HTMLElement | null>;
 }
 
-/** Asks before people are sent out. */
-export function Farewell({ event, leaving, close, after, landing }: FarewellProps) {
-  const { sessions, name } = leaving ?? { sessions: [], name: "" };
+/** Asks before people are sent out, and what they are told. */
+export function Farewell({ event, leaving, inside, close, after, landing }: FarewellProps) {
+  const [reason, setReason] = useState("");
+  const [block, setBlock] = useState(false);
+  const everybody = leaving === "everybody";
+  const { sessions, name } = everybody || leaving === null ? { sessions: [], name: "" } : leaving;
   const one = sessions.length === 1;
-  const send = async () => {
-    const ended = await kick(event, sessions);
-    toast(one ? t("viewers.kicked", { name }) : t("farewell.done", { n: ended, count: say.number(ended) }));
+  const count = everybody ? inside : sessions.length;
+
+  const forget = () => {
+    setReason("");
+    setBlock(false);
+    close();
   };
+  const send = async () => {
+    const out: SentOut = everybody
+      ? await endAll(event, reason)
+      : await sendOut(event, sessions, { reason, block });
+    const done = { n: out.sessions, count: say.number(out.sessions) };
+    toast(one ? t("viewers.kicked", { name }) : t("farewell.done", done));
+    if (!out.recorded) toast(t("farewell.unrecorded"));
+  };
+  const asked = everybody ? "farewell.title_all" : "farewell.title";
   return (
     <Confirm
-      title={
-        one
-          ? t("farewell.title_one", { name })
-          : t("farewell.title", { n: sessions.length, count: say.number(sessions.length) })
-      }
-      text={t("farewell.text")}
-      confirm={t("farewell.submit")}
+      title={one ? t("farewell.title_one", { name }) : t(asked, { n: count, count: say.number(count) })}
+      text={everybody ? t("farewell.text_all") : t("farewell.text")}
+      confirm={everybody ? t("farewell.submit_all") : t("farewell.submit")}
       open={leaving !== null}
-      onOpenChange={(open) => !open && close()}
+      onOpenChange={(open) => !open && forget()}
       act={send}
       after={after}
       landing={landing}
-    />
+    >
+      <TextInput
+        label={t("farewell.reason")}
+        hint={t("farewell.reason_hint")}
+        value={reason}
+        onChange={(typed) => setReason(typed.slice(0, REASON_CHARS_MAX))}
+      />
+      {!everybody && (
+        <Toggle on={block} onChange={setBlock}>
+          {one ? t("farewell.block_one") : t("farewell.block")}
+        </Toggle>
+      )}
+    </Confirm>
   );
 }

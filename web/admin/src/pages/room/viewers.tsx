@@ -46,6 +46,7 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
   const view = useView(viewers);
   const mayModerate = useMay("moderate");
   const mayReveal = useMay("organise");
+  const mayEndAll = useMay("end_all");
   const total = room.counters?.inside ?? 0;
   const asks = query.search !== "" || query.filter !== "all";
 
@@ -78,6 +79,11 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
             <span className="muted small tabular">
               {t("viewers.summary", { watching: say.number(room.watching), total: say.number(total) })}
             </span>
+            {mayEndAll && (
+              <Button className="button danger small" onPress={() => setLeaving("everybody")}>
+                {t("viewers.end_all")}
+              </Button>
+            )}
           </div>
         )}
       </div>
@@ -173,6 +179,7 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
       <Farewell
         event={event.id}
         leaving={leaving}
+        inside={total}
         close={() => setLeaving(null)}
         after={() => setSelected(nothing)}
         landing={heading}
