@@ -274,7 +274,9 @@ async fn of_the_house(world: &World<'_>, route: &str) -> Option<Sample> {
         right("administer").with("webhook", hook).with("delivery", delivery)
     };
     Some(match route {
-        "GET /livez" | "GET /readyz" => EVERYBODY,
+        "GET /livez" => EVERYBODY,
+        // Whether there is room on the disk is the machine's matter, not the law's.
+        "GET /readyz" => EVERYBODY.answered(503),
         // For the monitor's own address, which is not among these.
         "GET /metrics" => TICKET,
         "GET /api/v1/geo" => right("look"),
