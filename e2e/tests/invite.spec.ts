@@ -88,6 +88,27 @@ test("a list is imported and sent, and the message that stayed here opens the do
   await pictureAdvances(viewer.video);
   await expect(ada, "the list follows by itself").toContainText("Code used");
   await expect(ada).toContainText("Watching now");
+
+  // A new code while they watch: they are out before it is on its way, the old one is refused, the new one opens.
+  await ada.getByRole("button", { name: "Ada Lovelace" }).click();
+  await page.getByRole("dialog", { name: "Ada Lovelace" }).getByRole("button", { name: "New code" }).click();
+  const anew = page.getByRole("dialog", { name: "Make a new code for Ada Lovelace?" });
+  await expect(anew.getByText("Ada Lovelace is watching and will be sent home.")).toBeVisible();
+  await look(page, "invitations-new-code");
+  await anew.getByRole("button", { name: "Make new code" }).click();
+  await expect(page.getByText("New code made, 1 session ended")).toBeVisible();
+  await viewer.sees("out");
+  const old = await Viewer.comeIn(elsewhere, link);
+  await old.reads(/does not open this event/);
+  await page.keyboard.press("Escape");
+  await tabs.getByRole("link", { name: "Messages" }).click();
+  await page.getByRole("link", { name: "Outbox" }).click();
+  const fresh = kept(page, "Ada Lovelace").filter({ hasText: "New code" });
+  await expect(fresh.getByText("Kept here")).toBeVisible();
+  const opens = await linkIn(fresh);
+  expect(opens).not.toBe(link);
+  const again = await Viewer.comeIn(elsewhere, opens);
+  await pictureAdvances(again.video);
   await elsewhere.close();
 });
 

@@ -81,9 +81,6 @@ export const change = (event: string, invitation: string, body: InvitationChange
 export const unblock = (event: string, invitation: string) =>
   value(api.POST("/api/v1/events/{event}/invitations/{invitation}/unblock", one(event, invitation)));
 
-export const revokeOne = (event: string, invitation: string) =>
-  value(api.DELETE("/api/v1/events/{event}/invitations/{invitation}", one(event, invitation)));
-
 export const tagMany = (
   event: string,
   selection: SelectionBody,

@@ -140,6 +140,7 @@ export const setup = {
   "inv.data": "Personal data",
   "inv.erase_type": "Type “{name}” to confirm",
   "inv.erase_wrong": "This is not the name.",
+  "inv.regenerate_max": "At most {max} people get new codes at once. Narrow the list and go on in parts.",
   "inv.regenerate_one": "Make a new code for {name}?",
   "inv.name": "Name",
   "inv.contact": "Contact",
@@ -237,8 +238,8 @@ export const setup = {
   "inv.regenerate_confirm": { one: "Make new code", other: "Make {count} new codes" },
   "inv.regenerating": { one: "Making a new code", other: "Making {count} new codes" },
   "inv.regenerated": {
-    one: "New code made, {ended} sessions ended",
-    other: "{count} new codes made, {ended} sessions ended",
+    one: "New code made",
+    other: "{count} new codes made",
   },
   "inv.tag_title": { one: "Tag {count} invitation", other: "Tag {count} invitations" },
   "inv.untag_title": {

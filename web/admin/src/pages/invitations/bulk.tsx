@@ -1,7 +1,7 @@
 /** What can be done with all who are chosen: the hundred thousand as well as the one. */
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { Button } from "react-aria-components";
+import { Button, Menu, MenuItem, MenuTrigger, Popover } from "react-aria-components";
 import { tagMany } from "../../api/invitations.ts";
 import { peopleChanged } from "../../api/queries.ts";
 import type { Event } from "../../api/types.ts";
@@ -9,9 +9,11 @@ import { bodyOf, type Filter, isUndoable, NAMED_MAX } from "../../model/invitati
 import type { Selection } from "../../model/selection.ts";
 import { say, t } from "../../text.ts";
 import { failureText } from "../../ui/failure.ts";
+import { Icon } from "../../ui/icon.tsx";
 import { useMay } from "../../ui/rights.ts";
 import { toast } from "../../ui/toast.tsx";
 import { SendDrawer, type To } from "../messages/send.tsx";
+import { Regenerate, Revoke, type Target } from "./codes.tsx";
 import { TagSheet } from "./tag.tsx";
 
 interface BulkActsProps {
@@ -22,7 +24,7 @@ interface BulkActsProps {
   clear(): void;
 }
 
-type Act = "tag" | "untag" | null;
+type Act = "tag" | "untag" | "regenerate" | "revoke" | null;
 
 export function BulkActs({ event, filter, selection, count, clear }: BulkActsProps) {
   const client = useQueryClient();
@@ -30,6 +32,7 @@ export function BulkActs({ event, filter, selection, count, clear }: BulkActsPro
   const [act, setAct] = useState<Act>(null);
   const [to, setTo] = useState<To | null>(null);
   const body = bodyOf(selection, filter);
+  const target: Target | null = body === null ? null : { selection: body, count, name: null };
   if (body === null && count > 0) {
     return <p className="small muted">{t("inv.too_many", { count: say.number(NAMED_MAX) })}</p>;
   }
@@ -60,10 +63,39 @@ export function BulkActs({ event, filter, selection, count, clear }: BulkActsPro
           </Button>
         </>
       )}
-      <Button className="button small" onPress={() => setAct("untag")}>
-        {t("inv.bulk_untag")}…
-      </Button>
+      <MenuTrigger>
+        <Button className="button small" aria-label={t("inv.bulk_more")}>
+          <Icon name="more" />
+        </Button>
+        <Popover className="popover" placement="top end">
+          <Menu className="menu" aria-label={t("inv.bulk_more")}>
+            <MenuItem className="menu-item" onAction={() => setAct("untag")}>
+              {t("inv.bulk_untag")}…
+            </MenuItem>
+            <MenuItem className="menu-item danger" onAction={() => setAct("regenerate")}>
+              {t("inv.bulk_regenerate")}…
+            </MenuItem>
+            <MenuItem className="menu-item danger" onAction={() => setAct("revoke")}>
+              {t("inv.bulk_revoke")}…
+            </MenuItem>
+          </Menu>
+        </Popover>
+      </MenuTrigger>
       <SendDrawer event={event} to={to} close={() => setTo(null)} after={clear} />
+      <Regenerate
+        event={event}
+        target={act === "regenerate" ? target : null}
+        watching={0}
+        close={close}
+        after={clear}
+      />
+      <Revoke
+        event={event}
+        target={act === "revoke" ? target : null}
+        watching={0}
+        close={close}
+        after={clear}
+      />
       <TagSheet
         event={event.id}
         act={act === "tag" || act === "untag" ? act : null}

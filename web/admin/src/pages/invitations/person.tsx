@@ -3,15 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { Button } from "react-aria-components";
-import {
-  change,
-  codeOf,
-  contactOf,
-  personQuery,
-  revokeOne,
-  tagsQuery,
-  unblock,
-} from "../../api/invitations.ts";
+import { change, codeOf, contactOf, personQuery, tagsQuery, unblock } from "../../api/invitations.ts";
 import { messagesChanged, writeTo } from "../../api/messages.ts";
 import { personalData } from "../../api/personal.ts";
 import { ApiError } from "../../api/problem.ts";
@@ -23,7 +15,7 @@ import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
 import { CodeCard } from "../../ui/code-card.tsx";
 import { CopyButton } from "../../ui/copy.tsx";
-import { Confirm, Drawer } from "../../ui/dialog.tsx";
+import { Drawer } from "../../ui/dialog.tsx";
 import { failureText } from "../../ui/failure.ts";
 import { Segments, TextInput } from "../../ui/form.tsx";
 import { Icon } from "../../ui/icon.tsx";
@@ -33,6 +25,7 @@ import { saveFile } from "../../ui/save.ts";
 import { Failed, Loading } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { WhatTheyGet } from "../messages/templates.tsx";
+import { Regenerate, Revoke } from "./codes.tsx";
 import { Erase } from "./erase.tsx";
 import { StateWords } from "./list.tsx";
 import { PersonForm } from "./person-form.tsx";
@@ -100,7 +93,7 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
   const seePeople = useMay("see_people");
   const { id, name, session, erased_at, blocked_at, guests, history } = person;
   const [showCode, setShowCode] = useState(false);
-  const [revoking, setRevoking] = useState(false);
+  const [act, setAct] = useState<"regenerate" | "revoke" | null>(null);
   const [erasing, setErasing] = useState(false);
   const mayExport = useMay("export");
   const hand = useMutation({
@@ -179,9 +172,14 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
               </Button>
             )}
             {organise && person.state !== "revoked" && (
-              <Button className="button danger" onPress={() => setRevoking(true)}>
-                {t("people.revoke")}
-              </Button>
+              <>
+                <Button className="button" onPress={() => setAct("regenerate")}>
+                  {t("inv.regenerate")}
+                </Button>
+                <Button className="button danger" onPress={() => setAct("revoke")}>
+                  {t("people.revoke")}
+                </Button>
+              </>
             )}
           </div>
         </section>
@@ -256,17 +254,18 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
         </section>
       )}
       <Erase event={event} person={erasing ? person : null} close={() => setErasing(false)} />
-      <Confirm
-        title={t("people.revoke_title", { name })}
-        text={session?.watching ? t("people.revoke_watching", { name }) : t("people.revoke_text")}
-        confirm={t("people.revoke_confirm")}
-        open={revoking}
-        onOpenChange={setRevoking}
-        act={async () => {
-          await revokeOne(event.id, id);
-          await peopleChanged(client, event.id);
-        }}
-        after={() => toast(t("people.revoked", { name }))}
+      <Regenerate
+        event={event}
+        target={act === "regenerate" ? { selection: { ids: [id] }, count: 1, name } : null}
+        watching={session?.watching ? 1 : 0}
+        close={() => setAct(null)}
+        after={() => setShowCode(false)}
+      />
+      <Revoke
+        event={event}
+        target={act === "revoke" ? { selection: { ids: [id] }, count: 1, name } : null}
+        watching={session?.watching ? 1 : 0}
+        close={() => setAct(null)}
       />
     </div>
   );
