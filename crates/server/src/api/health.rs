@@ -25,7 +25,7 @@ pub(super) struct Readiness {
     ready: bool,
     /// The database answers.
     database: bool,
-    /// More than a tenth of the disk of `data_dir` is free.
+    /// More than a gibibyte of the disk of `data_dir` is free, or a tenth of a smaller one.
     disk: bool,
     /// The server is not about to stop.
     serving: bool,
@@ -50,8 +50,14 @@ pub(super) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Readines
     (status, Json(Readiness { ready, database, disk, serving }))
 }
 
+/// A large disk that is nine tenths full has room for days: only little room is a reason to send nobody here.
+const DISK_FREE: u64 = 1 << 30;
+
 fn disk_is_free(folder: &std::path::Path) -> bool {
-    rustix::fs::statvfs(folder).is_ok_and(|disk| disk.f_bavail > disk.f_blocks / 10)
+    rustix::fs::statvfs(folder).is_ok_and(|disk| {
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        bytes(disk.f_bavail) > DISK_FREE.min(bytes(disk.f_blocks) / 10)
+    })
 }
 
 /// Prometheus' metrics, for this machine only.
