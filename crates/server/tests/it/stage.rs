@@ -60,6 +60,8 @@ pub struct Stage {
     pub sealer: Arc<Sealer>,
     pub sender: Arc<Sender>,
     password: String,
+    /// Where its pages say that they come from.
+    origin: String,
     url: String,
     folder: PathBuf,
 }
@@ -105,6 +107,8 @@ impl Stage {
         let folder = std::env::temp_dir().join(format!("stagedoor-it-{}", random.uuid(clock.now()).simple()));
         std::fs::create_dir_all(folder.join("media")).unwrap();
         let config = Config { data_dir: folder.clone(), ..config };
+        let origin = config.http.public_url.clone().unwrap_or_else(|| format!("http://{HOST}"));
+        let origin = origin.trim_end_matches('/').to_owned();
         let master = MasterKey::new([3; 32]);
         let bus = Bus::local();
         let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: bus.clone() };
@@ -155,6 +159,7 @@ impl Stage {
             sealer,
             sender,
             password,
+            origin,
             url: scratch.url().to_owned(),
             folder,
         }
@@ -388,7 +393,7 @@ impl Browser<'_> {
 
     /// As a page of this server sends it.
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header("origin", format!("http://{HOST}"));
+        let mut request = Request::builder().method(method).uri(path).header("origin", &self.stage.origin);
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
