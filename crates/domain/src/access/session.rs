@@ -205,6 +205,17 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// Whether it counts towards the uses of an invitation. Somebody who goes on, in this browser or on another device, is
+    /// the same visit: a code for one use survives a telephone whose battery is empty.
+    #[must_use]
+    pub fn is_another_use(self, takeover: Standing) -> bool {
+        match self {
+            // Whoever made way may have closed the page before the other one came in.
+            Self::Fresh => takeover != Standing::Own(TakeoverState::Approved),
+            Self::Resume | Self::Replace | Self::TakeOver => false,
+        }
+    }
+
     /// How to come in past `holder`; `None` while the holder is present and did not agree, or another device was first
     /// to ask.
     #[must_use]

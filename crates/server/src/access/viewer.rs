@@ -258,6 +258,9 @@ impl Access {
                 return Err(RedeemRefused::TakeoverPending);
             }
         }
+        if entry.is_none_or(|entry| entry.is_another_use(standing)) {
+            invitations::redeemed(&mut tx, invitation.id, now).await?;
+        }
         self.begin(tx, &allowed, &invitation, attempt.device, ended).await
     }
 
@@ -289,7 +292,6 @@ impl Access {
             DbError::Gone => RedeemRefused::NoEvent,
             error => RedeemRefused::Db(error),
         })?;
-        invitations::redeemed(&mut tx, invitation.id, now).await?;
         let fact = Fact::SessionStarted { event: session.event, session: session.id, invitation: invitation.id };
         facts::append(&mut tx, &self.random, now, Actor::Session(session.id), fact).await?;
         // Seated before the commit: whoever withdraws the invitation right after it must find the seat. Until the

@@ -126,3 +126,32 @@ async fn a_session_ends_after_twelve_hours() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_code_for_one_use_changes_hands_and_is_not_lost_with_the_device() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let bob = admin.invite(&event, "Bob").await;
+        let path = format!("/api/v1/events/{event}/invitations/{}", bob.id);
+        assert_eq!(admin.patch(&path, json!({"max_uses": 1})).await.status, 200);
+        let (telephone, laptop, tablet) = (stage.browser(), stage.browser(), stage.browser());
+        telephone.enter(&event, &bob.code).await;
+
+        // Asked and given: the same visit goes on elsewhere.
+        let asked = laptop.redeem(&event, &bob.code).await;
+        assert_eq!((asked.status, asked.at("/waiting")), (202, "takeover".into()), "{asked:?}");
+        let question = format!("/api/v1/events/{event}/sessions/current/takeovers/{}", asked.at("/takeover/id"));
+        assert_eq!(telephone.post(&question, json!({"approve": true})).await.at("/state"), "approved");
+        laptop.enter(&event, &bob.code).await;
+        // The laptop's battery is empty.
+        stage.pass(60);
+        tablet.enter(&event, &bob.code).await;
+        assert_eq!(admin.get(&path).await.json()["uses"], 1);
+
+        // Whoever leaves has used it.
+        assert_eq!(tablet.delete(&format!("/api/v1/events/{event}/sessions/current")).await.status, 204);
+        tablet.redeem(&event, &bob.code).await.refused(410, "used_up");
+    })
+    .await;
+}

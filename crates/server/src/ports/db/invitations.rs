@@ -35,9 +35,9 @@ pub struct Invitation {
     pub revoked_at: Option<Time>,
     /// When it ends by itself.
     pub expires_at: Option<Time>,
-    /// Sessions that the present code opened.
+    /// Visits with the present code; to go on elsewhere is the same visit.
     pub uses: u32,
-    /// Sessions that it may open; without it, any number.
+    /// Visits that it is good for; without it, any number.
     pub max_uses: Option<u32>,
     /// Guests that they may bring.
     pub plus_ones: u32,
