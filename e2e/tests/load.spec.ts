@@ -34,7 +34,7 @@ test("a storm comes in, stays, and is out when all sessions are ended", async ({
   expect(report.errors_by_kind).toEqual({});
   expect(report).toMatchObject({ redeemed: 120, open: 120, lost: 0, still_in: 0 });
   // Each page is told why, and the pages that ask without pause (every fiftieth) are refused.
-  expect(report.byes).toEqual({ kicked: 120 });
+  expect(report.byes).toEqual({ ended: 120 });
   expect(report.end_all_to_refusal_ms?.count).toBe(3);
   expect((await stagedoor.event(event.id)).watching).toBe(0);
 });
