@@ -9,7 +9,7 @@ export default defineConfig({
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
-  globalTimeout: 12 * 60_000,
+  globalTimeout: 16 * 60_000,
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   use: {
