@@ -3878,7 +3878,7 @@ export interface components {
         Readiness: {
             /** @description The database answers. */
             database: boolean;
-            /** @description More than a tenth of the disk of `data_dir` is free. */
+            /** @description More than a gibibyte of the disk of `data_dir` is free, or a tenth of a smaller one. */
             disk: boolean;
             /** @description All of the below. */
             ready: boolean;
