@@ -393,7 +393,9 @@ impl Door {
             let message = tokio::select! {
                 message = socket.next() => message,
                 _ = report.tick() => {
-                    if socket.send(Message::text(REPORT_TEXT)).await.is_err() { None } else { continue }
+                    // When the server has just closed, its goodbye is still to be read.
+                    let _ = socket.send(Message::text(REPORT_TEXT)).await;
+                    continue;
                 }
                 over = phase.wait_for(|phase| *phase == Phase::Over) => {
                     drop(over);
