@@ -3,7 +3,7 @@
 //! Each viewer gets a code of its own (made here, or read from a file) and redeems it, as a person would. How long
 //! that takes is reported apart from the playing.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -49,82 +49,77 @@ pub struct Made {
 /// # Errors
 ///
 /// The first problem, as a sentence; a load test with half of its viewers would only mislead.
-pub async fn make(door: Rc<Door>, codes: Vec<String>, count: usize) -> Result<Made, String> {
+pub async fn make(door: Rc<Door>, given: Vec<String>, count: usize) -> Result<Made, String> {
     let began = Instant::now();
-    enough(&door, &codes, count)?;
-    let address = door.api.resolve().await?;
-    let scratch = Scratch::new();
-    let next = Rc::new(Cell::new(0usize));
-    let made = Rc::new(RefCell::new(Made::default()));
-    made.borrow_mut().urls.reserve(count);
+    let (codes, invitations) = codes(Rc::clone(&door), given, count).await?;
     let codes = Rc::new(codes);
-    let mut workers = tokio::task::JoinSet::new();
-    for _ in 0..PARALLEL.min(count) {
-        let (door, next, made, codes) = (Rc::clone(&door), Rc::clone(&next), Rc::clone(&made), Rc::clone(&codes));
-        let mut connection = Connection::new(address, scratch.clone());
-        workers.spawn_local(async move {
-            loop {
-                let number = next.get();
-                if number >= count {
-                    return Ok(());
-                }
-                next.set(number + 1);
-                let code = match codes.get(number) {
-                    Some(code) => code.clone(),
-                    None => {
-                        let (invitation, code) = invite(&door, &mut connection, number).await?;
-                        made.borrow_mut().invitations.push(invitation);
-                        code
-                    }
-                };
-                let (session, url) = redeem(&door, &mut connection, &code).await?;
-                let mut made = made.borrow_mut();
-                made.urls.push(url);
-                made.sessions.push(session);
-            }
-        });
-    }
-    let mut outcome: Result<(), String> = Ok(());
-    while let Some(worker) = workers.join_next().await {
-        let result = worker.unwrap_or_else(|error| Err(format!("a worker broke: {error}")));
-        if outcome.is_ok() {
-            outcome = result;
-        }
-    }
-    let mut made = made.take();
+    let (made, outcome) = in_parallel(&door, count, async move |door, connection, number| {
+        redeem(door, connection, codes.get(number).map_or("", String::as_str)).await
+    })
+    .await;
     if let Err(problem) = outcome {
-        remove(&door, std::mem::take(&mut made.invitations)).await;
+        remove(&door, invitations).await;
         return Err(problem);
     }
-    made.seconds = began.elapsed().as_secs_f64();
-    Ok(made)
+    let (sessions, urls) = made.into_iter().unzip();
+    Ok(Made { urls, sessions, invitations, seconds: began.elapsed().as_secs_f64() })
 }
 
-/// Codes for `count` viewers who redeem them later, and the invitations made for that.
+/// Codes for `count` viewers who redeem them later, and the invitations made for that. Runs on a `LocalSet`.
 ///
 /// # Errors
 ///
 /// As [`make`].
-pub async fn codes(door: Rc<Door>, mut codes: Vec<String>, count: usize) -> Result<(Vec<String>, Vec<String>), String> {
-    enough(&door, &codes, count)?;
-    if !codes.is_empty() {
-        codes.truncate(count);
-        return Ok((codes, Vec::new()));
+pub async fn codes(door: Rc<Door>, mut given: Vec<String>, count: usize) -> Result<(Vec<String>, Vec<String>), String> {
+    if !given.is_empty() {
+        if given.len() < count {
+            return Err(format!("{} codes are not enough for {count} viewers", given.len()));
+        }
+        given.truncate(count);
+        return Ok((given, Vec::new()));
     }
-    let address = door.api.resolve().await?;
+    if door.token.is_none() {
+        return Err("making invitations needs --api-token; or give codes with --codes FILE".to_owned());
+    }
+    let (made, outcome) = in_parallel(&door, count, invite).await;
+    let (invitations, codes) = made.into_iter().unzip();
+    match outcome {
+        Ok(()) => Ok((codes, invitations)),
+        Err(problem) => {
+            remove(&door, invitations).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Does `work` for each number below `count`, over some connections at a time, in no order; what was made until the first
+/// problem, and that.
+async fn in_parallel<T, F>(door: &Rc<Door>, count: usize, work: F) -> (Vec<T>, Result<(), String>)
+where
+    T: 'static,
+    F: AsyncFn(&Door, &mut Connection, usize) -> Result<T, String> + 'static,
+{
+    let address = match door.api.resolve().await {
+        Ok(address) => address,
+        Err(problem) => return (Vec::new(), Err(problem)),
+    };
     let scratch = Scratch::new();
     let next = Rc::new(Cell::new(0usize));
+    let work = Rc::new(work);
     let mut workers = tokio::task::JoinSet::new();
     for _ in 0..PARALLEL.min(count) {
-        let (door, next) = (Rc::clone(&door), Rc::clone(&next));
+        let (door, next, work) = (Rc::clone(door), Rc::clone(&next), Rc::clone(&work));
         let mut connection = Connection::new(address, scratch.clone());
         workers.spawn_local(async move {
             let mut made = Vec::new();
             while next.get() < count {
                 let number = next.replace(next.get() + 1);
-                match invite(&door, &mut connection, number).await {
+                match work(&door, &mut connection, number).await {
                     Ok(one) => made.push(one),
-                    Err(problem) => return (made, Err(problem)),
+                    Err(problem) => {
+                        next.set(count);
+                        return (made, Err(problem));
+                    }
                 }
             }
             (made, Ok(()))
@@ -136,14 +131,7 @@ pub async fn codes(door: Rc<Door>, mut codes: Vec<String>, count: usize) -> Resu
         made.extend(mine);
         outcome = outcome.and(result);
     }
-    let (invitations, codes) = made.into_iter().unzip();
-    match outcome {
-        Ok(()) => Ok((codes, invitations)),
-        Err(problem) => {
-            remove(&door, invitations).await;
-            Err(problem)
-        }
-    }
+    (made, outcome)
 }
 
 /// Sends one viewer out, who may come again.
@@ -164,16 +152,6 @@ pub async fn kick(door: &Door, connection: &mut Connection, session: &str) -> Re
 pub async fn end_all(door: &Door, connection: &mut Connection) -> Result<(), String> {
     let url = door.api.join(&format!("/api/v1/events/{}/viewers/end-all", door.event))?;
     call(connection, "POST", &url, door.token.as_deref(), Some(r#"{"reason":"load test"}"#)).await.map(|_| ())
-}
-
-fn enough(door: &Door, codes: &[String], count: usize) -> Result<(), String> {
-    if !codes.is_empty() && codes.len() < count {
-        return Err(format!("{} codes are not enough for {count} viewers", codes.len()));
-    }
-    if codes.is_empty() && door.token.is_none() {
-        return Err("making invitations needs --api-token; or give codes with --codes FILE".to_owned());
-    }
-    Ok(())
 }
 
 /// Removes invitations that were made here; what cannot be removed is left.
