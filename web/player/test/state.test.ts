@@ -57,8 +57,8 @@ describe("the door", () => {
   });
 
   test("keeps a refusal until the code is changed", () => {
-    const refused = then(atDoor, { type: "submit", code }, { type: "refused", refusal: "code_in_use" });
-    expect(refused.phase).toMatchObject({ entry: { refusal: "code_in_use" } });
+    const refused = then(atDoor, { type: "submit", code }, { type: "refused", refusal: "takeover_pending" });
+    expect(refused.phase).toMatchObject({ entry: { refusal: "takeover_pending" } });
     expect(then(refused, { type: "edit" }).phase).toMatchObject({ entry: { refusal: null } });
   });
 

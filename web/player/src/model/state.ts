@@ -31,7 +31,6 @@ export interface Session {
 export type Refusal =
   | "code_short"
   | "code_invalid"
-  | "code_in_use"
   | "access_ended"
   | "invitation_expired"
   | "used_up"

@@ -75,7 +75,6 @@ export class Api {
     const { body } = reply;
     switch (body.code) {
       case "code_invalid":
-      case "code_in_use":
       case "access_ended":
       case "invitation_expired":
       case "used_up":

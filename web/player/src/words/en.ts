@@ -12,8 +12,6 @@ export const en = {
   "refusal.code_short": "A code has 12 letters and digits. This one is not complete yet.",
   "refusal.code_invalid":
     "This code does not open this event. Compare it with your invitation, or ask the organiser for a new one.",
-  "refusal.code_in_use":
-    "This code is being used on another device. Close it there and try again in half a minute, or ask the organiser for a new code.",
   "refusal.invitation_expired": "This invitation has run out. Ask the organiser for a new one.",
   "refusal.used_up": "This invitation was used as often as it may be. Ask the organiser for a new one.",
   "refusal.blocked": "The organiser does not let this invitation in.",

@@ -13,8 +13,6 @@ export const fr: Translation<typeof en> = {
   "refusal.code_short": "Un code compte 12 lettres et chiffres. Celui-ci n’est pas encore complet.",
   "refusal.code_invalid":
     "Ce code n’ouvre pas cet évènement. Comparez-le à votre invitation, ou demandez-en un nouveau à l’organisateur.",
-  "refusal.code_in_use":
-    "Ce code sert déjà sur un autre appareil. Fermez-le là-bas et réessayez dans une demi-minute, ou demandez un nouveau code à l’organisateur.",
   "refusal.invitation_expired": "Cette invitation a expiré. Demandez-en une nouvelle à l’organisateur.",
   "refusal.used_up":
     "Cette invitation a servi autant de fois que possible. Demandez-en une nouvelle à l’organisateur.",
