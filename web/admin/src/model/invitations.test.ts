@@ -1,15 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  bodyOf,
-  exportUrl,
-  filterOf,
-  isDead,
-  isPlain,
-  isUndoable,
-  NAMED_MAX,
-  queryOf,
-  toggled,
-} from "./invitations.ts";
+import { bodyOf, filterOf, isDead, isPlain, isUndoable, NAMED_MAX, queryOf, toggled } from "./invitations.ts";
 import { choose, everything, nothing } from "./selection.ts";
 
 describe("the filter in the address", () => {
@@ -33,15 +23,9 @@ describe("the filter in the address", () => {
     expect(toggled(["sent", "failed"], "sent")).toEqual(["failed"]);
   });
 
-  it("is asked of the list and of an export alike", () => {
+  it("is asked of the list", () => {
     const filter = filterOf({ search: " ada ", states: "sent,failed", language: "fr" });
     expect(queryOf(filter)).toEqual({ search: "ada", states: "sent,failed", languages: "fr" });
-    expect(exportUrl("evt_a", "xlsx", { filter })).toBe(
-      "/api/v1/events/evt_a/invitations/export?format=xlsx&search=ada&states=sent%2Cfailed&languages=fr",
-    );
-    expect(exportUrl("evt_a", "csv", { ids: ["inv_a", "inv_b"] })).toBe(
-      "/api/v1/events/evt_a/invitations/export?format=csv&ids=inv_a%2Cinv_b",
-    );
   });
 });
 

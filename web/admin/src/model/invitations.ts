@@ -122,15 +122,3 @@ export function isDead({ state, erased_at }: Pick<Invitation, "state" | "erased_
 export function isUndoable(count: number, changed: number): boolean {
   return changed > 0 && changed === count;
 }
-
-/** The address of the file with these people. */
-export function exportUrl(
-  event: string,
-  format: "csv" | "xlsx",
-  who: { readonly ids: readonly string[] } | { readonly filter: Filter },
-): string {
-  const query = new URLSearchParams({ format });
-  if ("ids" in who) query.set("ids", who.ids.join(","));
-  else for (const [name, value] of Object.entries(queryOf(who.filter))) query.set(name, String(value));
-  return `/api/v1/events/${encodeURIComponent(event)}/invitations/export?${query}`;
-}

@@ -260,23 +260,6 @@ export const setup = {
     other: "Removed “{tag}” from {count} invitations",
   },
 
-  "export.title": "Export invitations",
-  "export.format": "File",
-  "export.xlsx": "Excel",
-  "export.xlsx_text": "Numbers keep their + and their zeros when you open it.",
-  "export.csv": "CSV",
-  "export.csv_text": "For other programs. Comma, UTF-8.",
-  "export.who": "Who is in it",
-  "export.selected": { one: "The {count} you selected", other: "The {count} you selected" },
-  "export.matching": {
-    one: "{count} person who matches your filter",
-    other: "{count} people who match your filter",
-  },
-  "export.all": "Everyone",
-  "export.recorded": "It has names and numbers in the clear. That you took it is written in the log.",
-  "export.download": "Download",
-  "export.begun": "Your browser downloads the list",
-
   "import.title": "Import a list",
   "import.not_yours": "Your account may look at this event, not invite people to it.",
   "import.steps": "Steps",
