@@ -48,7 +48,7 @@ test("the picture moves to the second screen when the first says yes, and a view
   await third.close();
 });
 
-test("silence keeps the picture where it is, unless nobody looks at it", async ({
+test("silence of somebody who looks on keeps the picture where it is", async ({
   browser,
   context,
   stagedoor,

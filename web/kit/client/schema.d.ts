@@ -2346,7 +2346,7 @@ export interface components {
             masked: boolean;
             /**
              * Format: int32
-             * @description Sessions that it may open; absent for any number.
+             * @description Visits that it is good for; absent for any number.
              */
             max_uses?: number | null;
             /** @description Who they are. */
@@ -2379,7 +2379,7 @@ export interface components {
             tags: string[];
             /**
              * Format: int32
-             * @description Sessions that the present code opened.
+             * @description Visits with the present code; to go on elsewhere is the same visit.
              */
             uses: number;
         };
@@ -2396,7 +2396,7 @@ export interface components {
             language?: string | null;
             /**
              * Format: int32
-             * @description Sessions that the code may open, at least 1.
+             * @description Visits that the code is good for, at least 1.
              */
             max_uses?: number | null;
             /** @description One line, 1 to 200 characters. */
@@ -2792,7 +2792,7 @@ export interface components {
             language?: string | null;
             /**
              * Format: int32
-             * @description Sessions that the code may open, at least 1; any number without it.
+             * @description Visits that the code is good for, at least 1; any number without it.
              */
             max_uses?: number | null;
             /** @description One line, 1 to 200 characters. */

@@ -110,9 +110,9 @@ pub(super) struct Invitation {
     /// When the invitation ends by itself.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
-    /// Sessions that the present code opened.
+    /// Visits with the present code; to go on elsewhere is the same visit.
     uses: u32,
-    /// Sessions that it may open; absent for any number.
+    /// Visits that it is good for; absent for any number.
     max_uses: Option<u32>,
     /// Since when an organiser keeps them out.
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -16,7 +16,7 @@ use crate::api::extract::{BaseUrl, Json, Organiser, Path, Query, line, present, 
 use crate::api::problem::{Body, Problem};
 use crate::ports::db::{DbError, invitations};
 
-/// Sessions that a code may be limited to at most.
+/// Visits that a code may be limited to at most.
 const USES_MAX: u32 = 1_000_000;
 /// Guests that one person may bring at most.
 const PLUS_ONES_MAX: u32 = 100;
@@ -75,7 +75,7 @@ pub(in crate::api) struct NewInvitation {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Time>,
-    /// Sessions that the code may open, at least 1; any number without it.
+    /// Visits that the code is good for, at least 1; any number without it.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
     max_uses: Option<u32>,
@@ -115,7 +115,7 @@ pub(in crate::api) struct InvitationChange {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<Time>>,
-    /// Sessions that the code may open, at least 1.
+    /// Visits that the code is good for, at least 1.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
     max_uses: Option<Option<u32>>,
