@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rtmp::Session → flv::Tag → flv::Demuxer → Frame → package::Segmenter → Piece → package::Window → Snapshot → hls text
+//!                                                                          Piece → seal::Sealer → Sealed → Window
 //! ```
 //!
 //! # The law of this crate
@@ -23,6 +24,7 @@ pub mod container;
 pub mod frame;
 pub mod package;
 pub mod rtmp;
+pub mod seal;
 pub mod time;
 
 pub use frame::{Frame, Kind, Track};

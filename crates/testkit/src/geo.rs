@@ -47,9 +47,9 @@ impl Database {
     #[must_use]
     pub fn sample() -> Self {
         Self::default()
-            .city("203.0.113.0", 24, "FR", "France", "Lyon")
-            .city("127.0.0.0", 8, "FR", "France", "Lyon")
-            .city("198.51.100.0", 24, "DE", "Germany", "Berlin")
+            .city_at("203.0.113.0", 24, ("FR", "France", "Lyon"), (45.76, 4.84))
+            .city_at("127.0.0.0", 8, ("FR", "France", "Lyon"), (45.76, 4.84))
+            .city_at("198.51.100.0", 24, ("DE", "Germany", "Berlin"), (52.52, 13.4))
             .country("2001:db8:f::", 48, "FR", "France")
     }
 
@@ -61,6 +61,26 @@ impl Database {
     #[must_use]
     pub fn city(mut self, address: &str, bits: u8, code: &str, country: &str, city: &str) -> Self {
         let value = self.value(map(&[("city", names(city)), ("country", country_map(code, country))]));
+        self.insert(address, bits, value);
+        self
+    }
+
+    /// Puts a city at a range of addresses, with its latitude and longitude.
+    ///
+    /// # Panics
+    ///
+    /// When `address` is none: this is for tests.
+    #[must_use]
+    pub fn city_at(
+        mut self,
+        address: &str,
+        bits: u8,
+        (code, country, city): (&str, &str, &str),
+        (latitude, longitude): (f64, f64),
+    ) -> Self {
+        let location = map(&[("latitude", double(latitude)), ("longitude", double(longitude))]);
+        let place = [("city", names(city)), ("country", country_map(code, country)), ("location", location)];
+        let value = self.value(map(&place));
         self.insert(address, bits, value);
         self
     }
@@ -163,6 +183,12 @@ fn number(kind: u8, value: u64) -> Vec<u8> {
     let digits = &all[(value.leading_zeros() / 8) as usize..];
     let mut bytes = head(kind, digits.len());
     bytes.extend_from_slice(digits);
+    bytes
+}
+
+fn double(value: f64) -> Vec<u8> {
+    let mut bytes = head(3, 8);
+    bytes.extend_from_slice(&value.to_be_bytes());
     bytes
 }
 

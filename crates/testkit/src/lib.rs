@@ -5,4 +5,5 @@ pub mod geo;
 pub mod oidc;
 pub mod passkey;
 pub mod smtp;
+pub mod tls;
 pub mod twilio;

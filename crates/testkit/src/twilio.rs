@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -204,6 +207,48 @@ impl Twilio {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.shared.lock()
     }
+}
+
+/// `X-Twilio-Signature` of a form that is posted to `url`.
+///
+/// # Source
+///
+/// Twilio, "Webhooks security": HMAC-SHA1 of the whole address and the sorted names and values.
+#[must_use]
+pub fn signature(url: &str, fields: &[(String, String)]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, TOKEN.as_bytes());
+    let mut signed = hmac::Context::with_key(&key);
+    signed.update(url.as_bytes());
+    let mut sorted = fields.to_vec();
+    sorted.sort();
+    for (name, value) in sorted {
+        signed.update(name.as_bytes());
+        signed.update(value.as_bytes());
+    }
+    STANDARD.encode(signed.sign())
+}
+
+/// Reports what became of a message to the address that its sender named: the status that is answered.
+pub async fn report(taken: &Taken, status: &str, error: Option<u32>) -> u16 {
+    let mut fields = vec![
+        ("AccountSid".to_owned(), ACCOUNT.to_owned()),
+        ("MessageSid".to_owned(), taken.sid.clone()),
+        ("MessageStatus".to_owned(), status.to_owned()),
+        ("To".to_owned(), taken.to.clone()),
+    ];
+    fields.extend(error.map(|code| ("ErrorCode".to_owned(), code.to_string())));
+    let (host, path) = taken.callback.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let (body, signature) = (encode_form(&fields), signature(&taken.callback, &fields));
+    let request = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         X-Twilio-Signature: {signature}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// The name-value pairs of a form or a query.

@@ -14,6 +14,11 @@ impl<'a> BitReader<'a> {
         Self { data, position: 0 }
     }
 
+    /// Bits taken so far.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
     /// One bit.
     pub(super) fn flag(&mut self) -> Option<bool> {
         let byte = *self.data.get(self.position / 8)?;

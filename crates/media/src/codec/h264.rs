@@ -1,9 +1,13 @@
 //! H.264: the decoder configuration record, the sequence parameter set, keyframes.
 
+mod slice;
+
 use bytes::Bytes;
 
 use super::CodecError;
 use super::bits::{self, BitReader, ByteReader};
+
+pub use slice::{ParameterSets, is_slice};
 
 const RECORD: &str = "H.264 configuration";
 
@@ -138,6 +142,7 @@ struct Sps {
     width: u32,
     height: u32,
     frame_rate: Option<(u32, u32)>,
+    slices: slice::Sps,
 }
 
 impl Sps {
@@ -150,7 +155,7 @@ impl Sps {
         let mut bits = BitReader::new(&rbsp);
         let profile = bits.u8(8)?;
         bits.skip(16)?; // constraint flags and level
-        bits.ue()?; // seq_parameter_set_id
+        let id = bits.ue()?;
         let mut chroma_format = 1;
         let mut separate_planes = false;
         if matches!(profile, 100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135) {
@@ -170,13 +175,11 @@ impl Sps {
                 }
             }
         }
-        bits.ue()?; // log2_max_frame_num_minus4
-        match bits.ue()? {
-            0 => {
-                bits.ue()?; // log2_max_pic_order_cnt_lsb_minus4
-            }
+        let frame_num_bits = counter_bits(bits.ue()?)?;
+        let order = match bits.ue()? {
+            0 => slice::Order::Lsb { bits: counter_bits(bits.ue()?)? },
             1 => {
-                bits.flag()?; // delta_pic_order_always_zero_flag
+                let always_zero = bits.flag()?;
                 bits.se()?; // offset_for_non_ref_pic
                 bits.se()?; // offset_for_top_to_bottom_field
                 let count = bits.ue()?;
@@ -186,9 +189,10 @@ impl Sps {
                 for _ in 0..count {
                     bits.se()?;
                 }
+                slice::Order::Deltas { always_zero }
             }
-            _ => {}
-        }
+            _ => slice::Order::Decoding,
+        };
         bits.ue()?; // max_num_ref_frames
         bits.flag()?; // gaps_in_frame_num_value_allowed_flag
         let width_mbs = bits.ue()?.checked_add(1)?;
@@ -216,9 +220,22 @@ impl Sps {
         if !(1..=0xffff).contains(&width) || !(1..=0xffff).contains(&height) {
             return None;
         }
+        let slices = slice::Sps {
+            id,
+            monochrome: chroma_format == 0 || separate_planes,
+            separate_planes,
+            frame_num_bits,
+            order,
+            frame_mbs_only,
+        };
         // Timing is a courtesy: a parameter set that breaks off inside it still says how large the pictures are.
-        Some(Self { width, height, frame_rate: vui_frame_rate(&mut bits) })
+        Some(Self { width, height, frame_rate: vui_frame_rate(&mut bits), slices })
     }
+}
+
+/// The width of a counter that is coded as four less; at most 16 bits.
+fn counter_bits(minus_four: u32) -> Option<u32> {
+    (minus_four <= 12).then_some(minus_four + 4)
 }
 
 fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Option<()> {

@@ -9,8 +9,10 @@
 //! | `index.m3u8` | [`multivariant`] |
 //! | `video/index.m3u8`, `audio/index.m3u8` | [`media_playlist`] |
 //! | `video/init.{id}.mp4` | initialization segment |
+//! | `video/init.{id}.{msn}.mp4` | the same, encrypted as a whole with the key of this number, see [`KeyLine`] |
 //! | `video/{msn}.m4s` | segment |
 //! | `video/{msn}.{part}.m4s` | part |
+//! | `key/{msn}` | the key of the segments from this one on, of both renditions, see [`KeyLine`] |
 //!
 //! # Source
 //!
@@ -19,12 +21,14 @@
 //! Apple's HLS Authoring Specification asks for PART-HOLD-BACK of three part targets where the draft is content with
 //! two.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::TARGET_DURATION;
 use super::window::{Edge, Entry, Snapshot};
 use crate::codec::Codec;
 use crate::frame::Kind;
+use crate::seal::Method;
 use crate::time::WallTime;
 
 /// CAN-SKIP-UNTIL: a delta update leaves out what is further than this from the end (L2: at least six targets).
@@ -241,16 +245,16 @@ pub fn media_playlist(snapshot: &Snapshot, reports: &[RenditionReport], form: Fo
         write_number(&mut out, skipped as u64);
         out.push('\n');
     }
-    // The first segment written always names its map, also in a delta update (L11); every segment has its date.
-    let mut map = None;
+    // The first segment written always names its map and its key, also in a delta update (L11); every segment has its date.
+    let mut said = Said::default();
     for entry in kept {
-        write_segment(&mut out, entry, &mut map, part_target.is_some());
+        write_segment(&mut out, entry, &mut said, part_target.is_some());
     }
     if !snapshot.ended
         && let (Some(open), Some(_)) = (&snapshot.open, part_target)
         && open.part_count > 0
     {
-        write_segment(&mut out, open, &mut map, true);
+        write_segment(&mut out, open, &mut said, true);
     }
     if snapshot.ended {
         out.push_str("#EXT-X-ENDLIST\n");
@@ -274,15 +278,55 @@ fn write_server_control(out: &mut String, part_target: Option<Duration>) {
     out.push('\n');
 }
 
-fn write_segment(out: &mut String, entry: &Entry, map: &mut Option<u32>, parts: bool) {
+/// What a playlist has said so far that holds until it says something else.
+#[derive(Default)]
+struct Said {
+    /// An initialization segment, and the key that it is encrypted with.
+    map: Option<(u32, Option<u64>)>,
+    key: Option<Arc<KeyLine>>,
+}
+
+impl Said {
+    fn key(&mut self, out: &mut String, entry: &Entry) {
+        if self.key != entry.key {
+            self.key.clone_from(&entry.key);
+            out.push_str(entry.key.as_ref().map_or(CLEAR, |key| &key.text));
+        }
+    }
+
+    fn map(&mut self, out: &mut String, entry: &Entry, header_key: Option<u64>) {
+        if self.map == Some((entry.init, header_key)) {
+            return;
+        }
+        self.map = Some((entry.init, header_key));
+        // A key holds for the maps behind it as well.
+        if header_key.is_none() && self.key.take().is_some() {
+            out.push_str(CLEAR);
+        }
+        out.push_str("#EXT-X-MAP:URI=\"init.");
+        write_number(out, u64::from(entry.init));
+        if let Some(first_msn) = header_key {
+            out.push('.');
+            write_number(out, first_msn);
+        }
+        out.push_str(".mp4\"\n");
+    }
+}
+
+fn write_segment(out: &mut String, entry: &Entry, said: &mut Said, parts: bool) {
     if entry.discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
-    if *map != Some(entry.init) {
-        *map = Some(entry.init);
-        out.push_str("#EXT-X-MAP:URI=\"init.");
-        write_number(out, u64::from(entry.init));
-        out.push_str(".mp4\"\n");
+    // A header that is encrypted stands behind its key, a clear one before it.
+    match entry.key.as_ref().and_then(|key| key.header_key) {
+        Some(first_msn) => {
+            said.key(out, entry);
+            said.map(out, entry, Some(first_msn));
+        }
+        None => {
+            said.map(out, entry, None);
+            said.key(out, entry);
+        }
     }
     out.push_str(&entry.date);
     if parts {
@@ -388,6 +432,60 @@ pub fn multivariant(renditions: &[RenditionInfo], independent_segments: bool) ->
     out.push_str(main.codec.kind().as_str());
     out.push_str("/index.m3u8\n");
     out
+}
+
+/// What is behind it is not encrypted.
+const CLEAR: &str = "#EXT-X-KEY:METHOD=NONE\n";
+
+/// The `EXT-X-KEY` line of the segments from one on.
+///
+/// Its IV counts for all of them: for `aes-128` because headers are encrypted too and have no number, and because GStreamer
+/// decrypts a header with the initialization vector of the segment it begins with; for `cbcs` because that is its form.
+/// `cbcs` names its key as well, for players that ask for a licence by that name.
+///
+/// # Source
+///
+/// draft-pantos-hls-rfc8216bis-22 sections 4.4.4.4 (EXT-X-KEY; it applies to the EXT-X-MAP behind it as well) and 4.4.4.5
+/// (EXT-X-MAP: encrypted with AES-128 it requires the IV); KEYID and the key format as hls.js and Shaka Packager write them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLine {
+    /// With its line end.
+    text: String,
+    /// The key's number, where headers are encrypted with it.
+    header_key: Option<u64>,
+}
+
+impl KeyLine {
+    /// The line of a key: its number, its KID and its initialization vector.
+    #[must_use]
+    pub fn new(method: Method, first_msn: u64, key: &[u8; 16], iv: &[u8; 16]) -> Self {
+        let mut text = String::with_capacity(224);
+        text.push_str("#EXT-X-KEY:METHOD=");
+        text.push_str(match method {
+            Method::Aes128 => "AES-128",
+            Method::Cbcs => "SAMPLE-AES",
+        });
+        text.push_str(",URI=\"../key/");
+        write_number(&mut text, first_msn);
+        text.push_str("\",IV=");
+        write_hex(&mut text, iv);
+        if method == Method::Cbcs {
+            text.push_str(",KEYID=");
+            write_hex(&mut text, key);
+            text.push_str(",KEYFORMAT=\"org.w3.clearkey\",KEYFORMATVERSIONS=\"1\"");
+        }
+        text.push('\n');
+        Self { text, header_key: (method == Method::Aes128).then_some(first_msn) }
+    }
+}
+
+fn write_hex(out: &mut String, bytes: &[u8]) {
+    out.push_str("0x");
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
 }
 
 /// An `EXT-X-PART` line.

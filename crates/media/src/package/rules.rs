@@ -635,6 +635,7 @@ fn l16_numbers_go_on_after_a_restart_of_the_process() {
             init: segment.init,
             gap: segment.gap,
             bytes: segment.parts.iter().map(|part| part.bytes.len() as u64).sum(),
+            key: None,
         })
         .collect();
     let old = parse(&full(&window_with(Kind::Video, &pieces)));
@@ -646,7 +647,7 @@ fn l16_numbers_go_on_after_a_restart_of_the_process() {
     let mut after =
         Segmenter::new(Config { latency: Latency::Low, expect: None, resume: Some(resume), ..Config::default() });
     let mut window = Window::new(Kind::Video, Limits::default());
-    window.restore(stored, 0, [(0, Bytes::from_static(b"init"))]);
+    window.restore(stored, 0, [(0, Bytes::from_static(b"init"))], |_| None);
     after.wake(back);
     let again = Source { wall: back, clock_ms: 5_000_000, ..source };
     drain(&mut after).into_iter().for_each(|piece| window.add(piece));

@@ -17,8 +17,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Body, Piece, TARGET_DURATION, hls};
+use super::hls::{self, KeyLine};
+use super::{Body, Piece, TARGET_DURATION};
 use crate::frame::Kind;
+use crate::seal::Sealed;
 use crate::time::WallTime;
 
 /// How much a window keeps.
@@ -92,6 +94,8 @@ pub struct StoredSegment {
     pub gap: bool,
     /// Size of the stored bytes; 0 for a gap.
     pub bytes: u64,
+    /// The number of its key; `None` for one in the clear.
+    pub key: Option<u64>,
 }
 
 /// The text of one segment in a playlist, made once.
@@ -100,6 +104,8 @@ pub(super) struct Entry {
     pub(super) msn: u64,
     pub(super) init: u32,
     pub(super) discontinuity: bool,
+    /// `EXT-X-KEY`, with its line end; `None` in the clear.
+    pub(super) key: Option<Arc<KeyLine>>,
     /// Since the segment that is open began, or how long it is.
     pub(super) duration: Duration,
     /// `EXT-X-PROGRAM-DATE-TIME`, with its line end.
@@ -117,6 +123,10 @@ struct Segment {
     entry: Arc<Entry>,
     /// Part bytes and whether each is a gap; empty once only stored.
     parts: Vec<(Bytes, bool)>,
+    /// What the segment itself is made of, where that is not its parts one after the other.
+    shares: Vec<Bytes>,
+    /// What it has behind its last part.
+    closing: Bytes,
     bytes: u64,
     stored: bool,
 }
@@ -174,12 +184,14 @@ impl Window {
     /// Lists stored segments again after a restart, before the first piece is added.
     ///
     /// `discontinuity_sequence` is that of the first of `segments`, and `inits` are the initialization segments they
-    /// name. Segments must be in order and without holes; what comes before the last hole is not listed.
+    /// name; `line` knows the `EXT-X-KEY` line of a key by its number, and a segment whose key it does not know becomes a
+    /// gap. Segments must be in order and without holes; what comes before the last hole is not listed.
     pub fn restore(
         &mut self,
         segments: Vec<StoredSegment>,
         discontinuity_sequence: u64,
         inits: impl IntoIterator<Item = (u32, Bytes)>,
+        mut line: impl FnMut(u64) -> Option<Arc<KeyLine>>,
     ) {
         self.inits.extend(inits);
         self.discontinuity_sequence = discontinuity_sequence;
@@ -192,11 +204,20 @@ impl Window {
                 self.listed_duration = Duration::ZERO;
             }
             let mut entry = Entry::opened(stored.msn, stored.wall, stored.discontinuity, stored.init);
-            entry.close(stored.duration, stored.gap, Arc::from(""), 0);
+            entry.key = stored.key.and_then(&mut line);
+            let unreadable = stored.key.is_some() && entry.key.is_none();
+            entry.close(stored.duration, stored.gap || unreadable, Arc::from(""), 0);
             self.next_msn = stored.msn.saturating_add(1);
             self.elapsed += stored.duration;
             self.listed_duration += stored.duration;
-            let segment = Segment { entry: Arc::new(entry), parts: Vec::new(), bytes: stored.bytes, stored: true };
+            let segment = Segment {
+                entry: Arc::new(entry),
+                parts: Vec::new(),
+                shares: Vec::new(),
+                closing: Bytes::new(),
+                bytes: stored.bytes,
+                stored: true,
+            };
             self.listed.push_back(segment);
         }
         self.shorten();
@@ -204,6 +225,12 @@ impl Window {
 
     /// Takes a piece of this rendition; others are ignored.
     pub fn add(&mut self, piece: Piece) {
+        self.add_sealed(Sealed { piece, key: None, line: None, share: None });
+    }
+
+    /// Takes a sealed piece of this rendition; others are ignored.
+    pub fn add_sealed(&mut self, sealed: Sealed) {
+        let Sealed { piece, key: _, line, share } = sealed;
         if piece.rendition != self.kind {
             return;
         }
@@ -214,8 +241,15 @@ impl Window {
             }
             Body::SegmentStart { msn, wall, discontinuity, init } => {
                 self.open_parts_text.clear();
-                let entry = Arc::new(Entry::opened(msn, wall, discontinuity, init));
-                self.open = Some(Segment { entry, parts: Vec::new(), bytes: 0, stored: false });
+                let entry = Arc::new(Entry { key: line, ..Entry::opened(msn, wall, discontinuity, init) });
+                self.open = Some(Segment {
+                    entry,
+                    parts: Vec::new(),
+                    shares: Vec::new(),
+                    closing: Bytes::new(),
+                    bytes: 0,
+                    stored: false,
+                });
                 self.next_msn = msn;
             }
             Body::Part { msn, index, duration, independent, bytes, gap } => {
@@ -223,8 +257,13 @@ impl Window {
                 if self.part_target.is_some() {
                     hls::write_part(&mut self.open_parts_text, msn, index, duration, independent, gap);
                 }
-                open.bytes += bytes.len() as u64;
+                let own = share.as_ref().unwrap_or(&bytes).len() as u64;
+                open.bytes += own;
                 self.memory_bytes += bytes.len() as u64;
+                if let Some(share) = share {
+                    self.memory_bytes += own;
+                    open.shares.push(share);
+                }
                 open.parts.push((bytes, gap));
                 let entry = Arc::make_mut(&mut open.entry);
                 entry.parts = Arc::from(self.open_parts_text.as_str());
@@ -237,6 +276,11 @@ impl Window {
                 let parts = segment.entry.parts.clone();
                 let count = segment.entry.part_count;
                 Arc::make_mut(&mut segment.entry).close(duration, gap, parts, count);
+                if let Some(last) = share {
+                    self.memory_bytes += last.len() as u64;
+                    segment.bytes += last.len() as u64;
+                    segment.closing = last;
+                }
                 // A gap has nothing to store.
                 segment.stored = gap;
                 self.next_msn = msn.saturating_add(1);
@@ -394,7 +438,7 @@ impl Window {
         for segment in self.listed.iter_mut().rev() {
             if age >= 6 * TARGET_DURATION && segment.stored {
                 self.memory_bytes -= segment.held();
-                segment.parts = Vec::new();
+                segment.let_go();
             }
             if age >= 3 * TARGET_DURATION && !segment.entry.parts.is_empty() {
                 let mut entry = Entry::clone(&segment.entry);
@@ -406,7 +450,7 @@ impl Window {
         for (segment, _) in &mut self.removed {
             if segment.stored && !segment.parts.is_empty() {
                 self.memory_bytes -= segment.held();
-                segment.parts = Vec::new();
+                segment.let_go();
             }
         }
         self.give_up_memory();
@@ -418,7 +462,7 @@ impl Window {
             let held = |segment: &Segment| segment.held() > 0;
             if let Some(place) = self.removed.iter().position(|(segment, _)| held(segment)) {
                 self.memory_bytes -= self.removed[place].0.held();
-                self.removed[place].0.parts = Vec::new();
+                self.removed[place].0.let_go();
             } else if self.listed.iter().any(held) {
                 self.given_up += 1;
                 self.remove_first();
@@ -432,10 +476,23 @@ impl Window {
 
 impl Segment {
     fn held(&self) -> u64 {
-        self.parts.iter().map(|(bytes, _)| bytes.len() as u64).sum()
+        let parts = self.parts.iter().map(|(bytes, _)| bytes);
+        parts.chain(&self.shares).map(|bytes| bytes.len() as u64).sum::<u64>() + self.closing.len() as u64
+    }
+
+    fn let_go(&mut self) {
+        self.parts = Vec::new();
+        self.shares = Vec::new();
+        self.closing = Bytes::new();
     }
 
     fn media(&self) -> Vec<Bytes> {
+        let mut media = if self.shares.is_empty() { self.own_parts() } else { self.shares.clone() };
+        media.extend((!self.closing.is_empty()).then(|| self.closing.clone()));
+        media
+    }
+
+    fn own_parts(&self) -> Vec<Bytes> {
         self.parts.iter().filter(|(_, gap)| !gap).map(|(bytes, _)| bytes.clone()).collect()
     }
 }
@@ -448,6 +505,7 @@ impl Entry {
             msn,
             init,
             discontinuity,
+            key: None,
             duration: Duration::ZERO,
             date,
             parts: Arc::from(""),

@@ -33,6 +33,18 @@ impl Writer {
         self.out.extend_from_slice(bytes);
     }
 
+    /// Bytes written so far.
+    pub(super) fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Writes over four bytes that were written already.
+    pub(super) fn set_u32(&mut self, at: usize, value: u32) {
+        if let Some(place) = self.out.get_mut(at..at + 4) {
+            place.copy_from_slice(&value.to_be_bytes());
+        }
+    }
+
     pub(super) fn zeros(&mut self, count: usize) {
         self.out.resize(self.out.len() + count, 0);
     }

@@ -7,6 +7,7 @@
 //! Reading MP4 is not done here.
 
 mod boxes;
+mod protect;
 
 use bytes::Bytes;
 
@@ -14,6 +15,9 @@ use crate::codec::{Codec, aac, opus};
 use crate::frame::{Kind, Track};
 use crate::time::Timescale;
 use boxes::Writer;
+
+pub(crate) use protect::SUBSAMPLES_MAX;
+pub use protect::{Protection, Subsample, protected};
 
 const TRACK_ID: u32 = 1;
 
@@ -56,6 +60,16 @@ pub struct Sample {
 /// 4.3 (`Opus`, `dOps`); CMAF ISO/IEC 23000-19 section 7.2 (brands).
 #[must_use]
 pub fn init(track: &Track) -> Bytes {
+    header(track, None)
+}
+
+/// [`init`] for a track whose samples are protected, with the key that is in force now.
+#[must_use]
+pub fn init_protected(track: &Track, protection: &Protection) -> Bytes {
+    header(track, Some(protection))
+}
+
+fn header(track: &Track, protection: Option<&Protection>) -> Bytes {
     let codec = &track.codec;
     let kind = codec.kind();
     let scale = timescale(codec).ticks_per_second();
@@ -92,7 +106,7 @@ pub fn init(track: &Track) -> Bytes {
                 w.u32(width << 16);
                 w.u32(height << 16);
             });
-            w.boxed(b"mdia", |w| media(w, codec, scale));
+            w.boxed(b"mdia", |w| media(w, codec, scale, protection));
         });
         w.boxed(b"mvex", |w| {
             w.full(b"trex", 0, 0, |w| {
@@ -103,6 +117,9 @@ pub fn init(track: &Track) -> Bytes {
                 w.u32(if kind == Kind::Audio { FLAGS_SYNC } else { FLAGS_NON_SYNC });
             });
         });
+        if let Some(protection) = protection {
+            protect::system(w, protection);
+        }
     });
     w.into_vec().into()
 }
@@ -113,7 +130,7 @@ fn matrix(w: &mut Writer) {
     }
 }
 
-fn media(w: &mut Writer, codec: &Codec, scale: u32) {
+fn media(w: &mut Writer, codec: &Codec, scale: u32, protection: Option<&Protection>) {
     let (handler, name): (&[u8; 4], &[u8]) = match codec.kind() {
         Kind::Video => (b"vide", b"video\0"),
         Kind::Audio => (b"soun", b"audio\0"),
@@ -145,7 +162,7 @@ fn media(w: &mut Writer, codec: &Codec, scale: u32) {
         w.boxed(b"stbl", |w| {
             w.full(b"stsd", 0, 0, |w| {
                 w.u32(1);
-                sample_entry(w, codec);
+                sample_entry(w, codec, protection);
             });
             w.full(b"stts", 0, 0, |w| w.u32(0));
             w.full(b"stsc", 0, 0, |w| w.u32(0));
@@ -155,16 +172,37 @@ fn media(w: &mut Writer, codec: &Codec, scale: u32) {
     });
 }
 
-fn sample_entry(w: &mut Writer, codec: &Codec) {
+fn sample_entry(w: &mut Writer, codec: &Codec, protection: Option<&Protection>) {
+    let (kind, format) = match codec {
+        Codec::H264(_) => (Kind::Video, b"avc1"),
+        Codec::H265(_) => (Kind::Video, b"hvc1"),
+        Codec::Av1(_) => (Kind::Video, b"av01"),
+        Codec::Aac(_) => (Kind::Audio, b"mp4a"),
+        Codec::Opus(_) => (Kind::Audio, b"Opus"),
+    };
+    let name = match (protection, kind) {
+        (None, _) => format,
+        (Some(_), Kind::Video) => b"encv",
+        (Some(_), Kind::Audio) => b"enca",
+    };
+    w.boxed(name, |w| {
+        sample_format(w, codec);
+        if let Some(protection) = protection {
+            protect::scheme(w, kind, format, protection);
+        }
+    });
+}
+
+fn sample_format(w: &mut Writer, codec: &Codec) {
     match codec {
-        Codec::H264(config) => visual_entry(w, b"avc1", (config.width, config.height), b"avcC", &config.record),
-        Codec::H265(config) => visual_entry(w, b"hvc1", (config.width, config.height), b"hvcC", &config.record),
-        Codec::Av1(config) => visual_entry(w, b"av01", (config.width, config.height), b"av1C", &config.record),
-        Codec::Aac(config) => w.boxed(b"mp4a", |w| {
+        Codec::H264(config) => visual_entry(w, (config.width, config.height), b"avcC", &config.record),
+        Codec::H265(config) => visual_entry(w, (config.width, config.height), b"hvcC", &config.record),
+        Codec::Av1(config) => visual_entry(w, (config.width, config.height), b"av1C", &config.record),
+        Codec::Aac(config) => {
             audio_entry(w, config.channels, config.core_rate);
             elementary_stream(w, config);
-        }),
-        Codec::Opus(config) => w.boxed(b"Opus", |w| {
+        }
+        Codec::Opus(config) => {
             audio_entry(w, config.channels, opus::SAMPLE_RATE);
             // The same fields as OpusHead, but big-endian and with version 0.
             w.boxed(b"dOps", |w| {
@@ -176,28 +214,26 @@ fn sample_entry(w: &mut Writer, codec: &Codec) {
                 w.u8(config.mapping_family);
                 w.bytes(&config.mapping);
             });
-        }),
+        }
     }
 }
 
-fn visual_entry(w: &mut Writer, kind: &[u8; 4], (width, height): (u32, u32), record_kind: &[u8; 4], record: &[u8]) {
+fn visual_entry(w: &mut Writer, (width, height): (u32, u32), record_kind: &[u8; 4], record: &[u8]) {
     // The codecs refuse sizes beyond 16 bits.
     let narrow = |size| u16::try_from(size).unwrap_or(u16::MAX);
-    w.boxed(kind, |w| {
-        w.zeros(6);
-        w.u16(1); // data reference
-        w.zeros(16);
-        w.u16(narrow(width));
-        w.u16(narrow(height));
-        w.u32(0x0048_0000); // 72 dpi
-        w.u32(0x0048_0000);
-        w.u32(0);
-        w.u16(1); // frames per sample
-        w.zeros(32); // compressor name
-        w.u16(0x0018); // depth
-        w.u16(0xffff);
-        w.boxed(record_kind, |w| w.bytes(record));
-    });
+    w.zeros(6);
+    w.u16(1); // data reference
+    w.zeros(16);
+    w.u16(narrow(width));
+    w.u16(narrow(height));
+    w.u32(0x0048_0000); // 72 dpi
+    w.u32(0x0048_0000);
+    w.u32(0);
+    w.u16(1); // frames per sample
+    w.zeros(32); // compressor name
+    w.u16(0x0018); // depth
+    w.u16(0xffff);
+    w.boxed(record_kind, |w| w.bytes(record));
 }
 
 fn audio_entry(w: &mut Writer, channels: u8, rate: u32) {
