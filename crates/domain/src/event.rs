@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use policy::{
-    AccessPolicy, AdmissionPolicy, BadPolicy, Country, MessagePolicy, Policy, PrivacyPolicy, QuietHours,
-    TakeoverPolicy, Unanswered, UnknownCountry,
+    AccessPolicy, AdmissionPolicy, BadPolicy, Country, Encryption, EncryptionPolicy, MessagePolicy, Policy,
+    PrivacyPolicy, ProtectionPolicy, QuietHours, TakeoverPolicy, Unanswered, UnknownCountry,
 };
 
 /// How far behind the broadcaster viewers are, and what it costs in requests.

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{EndReason, Role, TakeoverState};
 use crate::id::{
-    BroadcastId, DeliveryId, EventId, ImportId, IncidentId, InvitationId, KeyId, MessageId, SendId, SessionId,
-    StreamId, TakeoverId, TeamId, TokenId, UserId, WebhookId,
+    BroadcastId, DeliveryId, EventId, ImportId, IncidentId, InvitationId, KeyId, MessageId, RenewalId, SendId,
+    SessionId, StreamId, TakeoverId, TeamId, TokenId, UserId, WebhookId,
 };
 use crate::incident;
 use crate::message::{Failure, PauseCause};
+use crate::publish::Suspicion;
+use crate::risk;
 use crate::webhook::Endpoint;
 
 /// What shows, beside a password, that somebody is who they say.
@@ -25,6 +27,18 @@ pub enum Factor {
     Recovery,
     /// An account at the organisation's identity provider.
     Provider,
+}
+
+/// Whom of an event's invitees a list has. What they were looked for by is not told: it may be somebody's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Whom {
+    /// All of them.
+    Everybody,
+    /// Those who match a filter.
+    Matching,
+    /// Those who were named one by one.
+    Named,
 }
 
 /// Something that happened.
@@ -65,7 +79,7 @@ pub enum Fact {
     /// A recovery code was used instead of a second factor.
     #[serde(rename = "user.recovery_used")]
     RecoveryUsed { user: UserId },
-    /// Browsers were signed out before their time.
+    /// Somebody signed out at one or more of their browsers.
     #[serde(rename = "user.signed_out")]
     SignedOut { user: UserId },
     /// A team was made.
@@ -104,9 +118,23 @@ pub enum Fact {
     /// Invitees were tagged, or lost tags.
     #[serde(rename = "invitation.tagged")]
     InvitationsTagged { event: EventId, count: u32 },
-    /// Invitees got new codes; sessions on the old ones had ended by then.
+    /// Invitees got new codes; sessions on the old ones had ended by then. Who it was, when it was one.
     #[serde(rename = "invitation.codes_replaced")]
-    CodesReplaced { event: EventId, count: u32 },
+    CodesReplaced {
+        event: EventId,
+        count: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invitation: Option<InvitationId>,
+    },
+    /// New codes for so many invitees were ordered; they get them step by step.
+    #[serde(rename = "renewal.started")]
+    RenewalStarted { event: EventId, renewal: RenewalId, count: u32 },
+    /// An order for new codes is through, or was called off: so many have theirs.
+    #[serde(rename = "renewal.ended")]
+    RenewalEnded { event: EventId, renewal: RenewalId, changed: u32 },
+    /// An invitee brought somebody along.
+    #[serde(rename = "invitation.guest_brought")]
+    GuestBrought { event: EventId, invitation: InvitationId, guest: InvitationId },
     /// Somebody who was kept out may come in again.
     #[serde(rename = "invitation.unblocked")]
     InvitationUnblocked { event: EventId, invitation: InvitationId },
@@ -128,9 +156,9 @@ pub enum Fact {
     /// A list of invitees was read to its end, or as far as it could be.
     #[serde(rename = "import.ended")]
     ImportEnded { event: EventId, import: ImportId, created: u32, merged: u32 },
-    /// A list of invitees was taken out of the house.
+    /// A list of invitees was taken out of the house: so many people, in the clear.
     #[serde(rename = "invitation.list_exported")]
-    PeopleExported { event: EventId },
+    PeopleExported { event: EventId, count: u32, whom: Whom },
     /// An organiser looked at a code again.
     #[serde(rename = "invitation.code_revealed")]
     CodeRevealed { event: EventId, invitation: InvitationId },
@@ -146,6 +174,9 @@ pub enum Fact {
     /// An order was called off.
     #[serde(rename = "send.cancelled")]
     SendCancelled { event: EventId, send: SendId },
+    /// So many messages of an order that had failed are tried again.
+    #[serde(rename = "send.retried")]
+    SendRetried { event: EventId, send: SendId, count: u32 },
     /// Everything that an order asked for was tried.
     #[serde(rename = "send.done")]
     SendDone { event: EventId, send: SendId },
@@ -167,6 +198,10 @@ pub enum Fact {
     /// A session is over.
     #[serde(rename = "session.ended")]
     SessionEnded { event: EventId, session: SessionId, reason: EndReason },
+    /// Something odd was noticed about a viewer: what, how many points it made with what was noticed before, and what was
+    /// done about it.
+    #[serde(rename = "session.suspected")]
+    SessionSuspected { event: EventId, session: SessionId, signal: risk::Signal, points: u32, action: risk::Action },
     /// An organiser ended all sessions of an event at once: so many, and every token of an earlier epoch with them. One
     /// fact and not one for each session: the sessions' rows say the rest.
     #[serde(rename = "event.sessions_ended")]
@@ -189,6 +224,21 @@ pub enum Fact {
     /// An organiser looked at a stream key again.
     #[serde(rename = "stream_key.revealed")]
     KeyRevealed { event: EventId, key: KeyId },
+    /// A stream key got another end, other ranges of addresses, limits or a name.
+    #[serde(rename = "stream_key.changed")]
+    KeyChanged { event: EventId, key: KeyId },
+    /// A stream key got a successor, and ends a little later.
+    #[serde(rename = "stream_key.rotated")]
+    KeyRotated { event: EventId, key: KeyId, successor: KeyId },
+    /// An encoder came with a stream key that was good.
+    #[serde(rename = "stream_key.used")]
+    KeyUsed { event: EventId, key: KeyId },
+    /// Somebody else may have a stream key, and why.
+    #[serde(rename = "stream_key.suspected")]
+    KeySuspected { event: EventId, key: KeyId, because: Suspicion },
+    /// An encoder came with a publish token that was good.
+    #[serde(rename = "publish_token.used")]
+    PublishTokenUsed { event: EventId },
     /// An API token was made.
     #[serde(rename = "api_token.created")]
     TokenCreated { token: TokenId, user: UserId },
@@ -339,6 +389,9 @@ impl Fact {
             | Self::InvitationChanged { event, .. }
             | Self::InvitationsTagged { event, .. }
             | Self::CodesReplaced { event, .. }
+            | Self::RenewalStarted { event, .. }
+            | Self::RenewalEnded { event, .. }
+            | Self::GuestBrought { event, .. }
             | Self::InvitationUnblocked { event, .. }
             | Self::ContactRevealed { event, .. }
             | Self::PersonalDataExported { event, .. }
@@ -346,11 +399,12 @@ impl Fact {
             | Self::ContactsErased { event, .. }
             | Self::ImportStarted { event, .. }
             | Self::ImportEnded { event, .. }
-            | Self::PeopleExported { event }
+            | Self::PeopleExported { event, .. }
             | Self::SendCreated { event, .. }
             | Self::SendPaused { event, .. }
             | Self::SendResumed { event, .. }
             | Self::SendCancelled { event, .. }
+            | Self::SendRetried { event, .. }
             | Self::SendDone { event, .. }
             | Self::MessageOrdered { event, .. }
             | Self::MessageSent { event, .. }
@@ -359,6 +413,7 @@ impl Fact {
             | Self::SessionStarted { event, .. }
             | Self::SessionEnded { event, .. }
             | Self::SessionRefused { event, .. }
+            | Self::SessionSuspected { event, .. }
             | Self::SessionsEnded { event, .. }
             | Self::InvitationBlocked { event, .. }
             | Self::TakeoverAsked { event, .. }
@@ -366,6 +421,11 @@ impl Fact {
             | Self::KeyCreated { event, .. }
             | Self::KeyRevoked { event, .. }
             | Self::KeyRevealed { event, .. }
+            | Self::KeyChanged { event, .. }
+            | Self::KeyRotated { event, .. }
+            | Self::KeyUsed { event, .. }
+            | Self::KeySuspected { event, .. }
+            | Self::PublishTokenUsed { event, .. }
             | Self::StreamLive { event, .. }
             | Self::StreamAway { event, .. }
             | Self::StreamEnded { event, .. } => Some(event),

@@ -114,6 +114,8 @@ ids! {
     ImportId = "imp";
     /// One order to send something to some invitees.
     SendId = "snd";
+    /// One order to give many invitees new codes.
+    RenewalId = "rnw";
     /// One message to one person.
     MessageId = "msg";
     /// One request to take a code over to another device.
@@ -128,6 +130,8 @@ ids! {
     PasskeyId = "psk";
     /// A browser that somebody is signed in with.
     BrowserId = "brw";
+    /// The key of a stretch of a broadcast (its row, never its bytes). Its 128 bits are the KID of common encryption.
+    ContentKeyId = "cek";
 }
 
 fn write_id(prefix: &str, uuid: Uuid, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,12 @@ pub enum Kind {
     BudgetReached,
     /// One code is asked for by one device after the other.
     RepeatedTakeovers,
+    /// A viewer's page or requests are odd in ways that copying would be.
+    Tampering,
+    /// A stream key came from elsewhere than for its last broadcast.
+    KeyElsewhere,
+    /// A stream key was tried elsewhere while its broadcast was on air.
+    KeyWhileLive,
 }
 
 /// How loudly it is said.
@@ -41,7 +47,7 @@ pub enum Severity {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::CodeGuessing,
         Self::StreamAway,
         Self::StreamLost,
@@ -49,6 +55,9 @@ impl Kind {
         Self::WebhookDisabled,
         Self::BudgetReached,
         Self::RepeatedTakeovers,
+        Self::Tampering,
+        Self::KeyElsewhere,
+        Self::KeyWhileLive,
     ];
 
     /// The name in JSON and in the database.
@@ -62,6 +71,9 @@ impl Kind {
             Self::WebhookDisabled => "webhook_disabled",
             Self::BudgetReached => "budget_reached",
             Self::RepeatedTakeovers => "repeated_takeovers",
+            Self::Tampering => "tampering",
+            Self::KeyElsewhere => "key_elsewhere",
+            Self::KeyWhileLive => "key_while_live",
         }
     }
 
@@ -75,10 +87,13 @@ impl Kind {
     #[must_use]
     pub fn severity(self) -> Severity {
         match self {
-            Self::WebhookDisabled | Self::RepeatedTakeovers | Self::StreamAway | Self::CodeGuessing => {
-                Severity::Warning
-            }
-            Self::StreamLost | Self::GatewayFailing | Self::BudgetReached => Severity::Critical,
+            Self::WebhookDisabled
+            | Self::RepeatedTakeovers
+            | Self::StreamAway
+            | Self::CodeGuessing
+            | Self::Tampering
+            | Self::KeyElsewhere => Severity::Warning,
+            Self::StreamLost | Self::GatewayFailing | Self::BudgetReached | Self::KeyWhileLive => Severity::Critical,
         }
     }
 
@@ -104,6 +119,14 @@ impl Kind {
                  the event, then resume the order."
             }
             Self::RepeatedTakeovers => "One code is asked for by one device after the other. It may have been shared.",
+            Self::Tampering => "A viewer's page or requests look as if somebody tried to copy. It is no proof.",
+            Self::KeyElsewhere => {
+                "A stream key was used from elsewhere than for its last broadcast. If that was not you, rotate or revoke it."
+            }
+            Self::KeyWhileLive => {
+                "A stream key was tried from elsewhere while its broadcast is on air. It was refused. If that was not you, \
+                 rotate the key."
+            }
         }
     }
 }
@@ -119,7 +142,10 @@ impl Kind {
             | Self::StreamAway
             | Self::StreamLost
             | Self::WebhookDisabled
-            | Self::RepeatedTakeovers => None,
+            | Self::RepeatedTakeovers
+            | Self::Tampering
+            | Self::KeyElsewhere
+            | Self::KeyWhileLive => None,
         }
     }
 }

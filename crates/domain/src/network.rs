@@ -36,6 +36,35 @@ impl Network {
     }
 }
 
+impl Network {
+    /// The range with the first `bits` of `address`; the rest of it is forgotten.
+    fn around(address: IpAddr, v4_bits: u8, v6_bits: u8) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                let kept = u32::MAX.checked_shl(32 - u32::from(v4_bits)).unwrap_or(0);
+                Self { address: IpAddr::V4((u32::from(address) & kept).into()), bits: v4_bits }
+            }
+            IpAddr::V6(address) => {
+                let kept = u128::MAX.checked_shl(128 - u32::from(v6_bits)).unwrap_or(0);
+                Self { address: IpAddr::V6((u128::from(address) & kept).into()), bits: v6_bits }
+            }
+        }
+    }
+
+    /// The block around an address, about what one provider gives out in one region: 16 bits of IPv4, 32 of IPv6. Names
+    /// nobody's house.
+    #[must_use]
+    pub fn block(address: IpAddr) -> Self {
+        Self::around(address, 16, 32)
+    }
+
+    /// What one customer of a provider gets: an IPv4 address, or an IPv6 network of 64 bits.
+    #[must_use]
+    pub fn customer(address: IpAddr) -> Self {
+        Self::around(address, 32, 64)
+    }
+}
+
 impl FromStr for Network {
     type Err = BadNetwork;
 
@@ -139,6 +168,20 @@ mod tests {
         }
         for text in ["", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/-1", "localhost"] {
             assert_eq!(text.parse::<Network>(), Err(BadNetwork), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_block_keeps_only_the_first_bits_of_an_address() {
+        for (address, block, customer) in [
+            ("203.0.113.9", "203.0.0.0/16", "203.0.113.9/32"),
+            ("::ffff:203.0.113.9", "203.0.0.0/16", "203.0.113.9/32"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8::/32", "2001:db8:1:2::/64"),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(Network::block(address).to_string(), block);
+            assert_eq!(Network::customer(address).to_string(), customer);
+            assert!(Network::block(address).contains(address));
         }
     }
 

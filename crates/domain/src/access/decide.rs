@@ -3,12 +3,17 @@
 //! The guard gathers [`Facts`], [`decide`] judges them, and an [`Allowed`] is the only proof there is. Nothing here looks
 //! anything up, and nothing elsewhere has an opinion. `access_table.txt` lists every verdict and is compared in a test.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use super::heartbeat::Heartbeat;
 use super::role::{Role, Scope, Scopes};
 use super::session::{Entry, Holder, InvitationState, KeyState, SessionState, Standing};
-use crate::event::{Latency, UnknownCountry};
-use crate::id::{EventId, ImportId, InvitationId, KeyId, MessageId, SessionId, StreamId, UserId, WebhookId};
+use crate::event::{EncryptionPolicy, Latency, UnknownCountry};
+use crate::id::{
+    ContentKeyId, EventId, ImportId, InvitationId, KeyId, MessageId, SessionId, StreamId, UserId, WebhookId,
+};
+use crate::publish;
 use crate::time::Time;
 
 /// Proof that `A` was decided to be allowed. It carries the action, so that what was asked is what is done.
@@ -85,7 +90,7 @@ macro_rules! actions {
     };
 }
 actions!(
-    Watch, Publish, Approach, Redeem, Profile, Secure, MintToken, Browse, CreateEvent, Administer, Audit;
+    Watch, ReadKey, Stay, Publish, Approach, Redeem, Bring, Profile, Secure, MintToken, Browse, CreateEvent, Administer, Audit;
     within an event: Look, Organise, Moderate, EndAll, Broadcast, SeePeople, Export
 );
 
@@ -107,9 +112,12 @@ impl Action for Reveal {
             Sealed::Code(_) => Kind::RevealCode,
             Sealed::StreamKey(_) => Kind::RevealStreamKey,
             Sealed::Contact(_) | Sealed::Message(_) => Kind::RevealContact,
-            Sealed::ImportFile(_) | Sealed::Totp(_) | Sealed::Webhook(_) | Sealed::Signing | Sealed::Keys => {
-                Kind::RevealOwn
-            }
+            Sealed::ImportFile(_)
+            | Sealed::Totp(_)
+            | Sealed::Webhook(_)
+            | Sealed::ContentKey(_)
+            | Sealed::Signing
+            | Sealed::Keys => Kind::RevealOwn,
         }
     }
 
@@ -129,6 +137,26 @@ pub struct Watch {
     pub event: EventId,
 }
 
+/// Have a key of what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadKey {
+    /// Who watches.
+    pub session: SessionId,
+    /// Of which stream.
+    pub stream: StreamId,
+    /// The event it belongs to.
+    pub event: EventId,
+}
+
+/// Go on watching beyond the end that a session has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stay {
+    /// Who watches.
+    pub session: SessionId,
+    /// In which event.
+    pub event: EventId,
+}
+
 /// Send media into a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publish {
@@ -136,14 +164,57 @@ pub struct Publish {
     pub stream: StreamId,
     /// The event it belongs to.
     pub event: EventId,
-    /// With which key.
-    pub key: KeyId,
+    /// With what.
+    pub with: Pass,
+    /// From where.
+    pub address: IpAddr,
+    /// Until when that is good; a broadcast goes on for [`publish::GRACE`] after it.
+    pub expires_at: Option<Time>,
+    /// What may be sent.
+    pub limits: publish::Limits,
     /// How the event wants to be packaged.
     pub latency: Latency,
     /// How far back viewers may go.
     pub dvr_window: Duration,
     /// How long viewers hold while the publisher is away.
     pub reconnect_window: Duration,
+    /// How what is shown is encrypted.
+    pub encryption: EncryptionPolicy,
+}
+
+/// What lets a publisher in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// A stream key.
+    Key(KeyId),
+    /// A stream key that is good for one broadcast.
+    OneTimeKey(KeyId),
+    /// A token that somebody signed whom this installation trusts, with this key.
+    Token(Signer),
+}
+
+/// Which public key a token was signed with: the SHA-256 of the key in its DER form (`SubjectPublicKeyInfo`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signer(pub [u8; 32]);
+
+impl Pass {
+    /// The stream key, if it is one.
+    #[must_use]
+    pub fn key(self) -> Option<KeyId> {
+        match self {
+            Self::Key(key) | Self::OneTimeKey(key) => Some(key),
+            Self::Token(_) => None,
+        }
+    }
+
+    /// Who signed the token, if it is one.
+    #[must_use]
+    pub fn signer(self) -> Option<Signer> {
+        match self {
+            Self::Key(_) | Self::OneTimeKey(_) => None,
+            Self::Token(signer) => Some(signer),
+        }
+    }
 }
 
 /// Stand at the door of an event: asked before anything that is presented there is looked at.
@@ -160,6 +231,15 @@ pub struct Redeem {
     pub event: EventId,
     /// The invitation whose code was presented.
     pub invitation: InvitationId,
+}
+
+/// Bring a guest along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bring {
+    /// The event.
+    pub event: EventId,
+    /// The invitation of whoever brings them.
+    pub host: InvitationId,
 }
 
 macro_rules! within_an_event {
@@ -250,6 +330,8 @@ pub enum Sealed {
     Totp(UserId),
     /// What deliveries to a webhook are signed with. The server's own.
     Webhook(WebhookId),
+    /// What a stretch of a broadcast is encrypted with. Viewers get it from memory, by a permission of their own.
+    ContentKey(ContentKeyId),
     /// What checkpoints of the log are signed with. The server's own.
     Signing,
     /// What hashes are keyed with, and what signed tokens before. The server's own.
@@ -267,12 +349,18 @@ pub enum Facts {
     Nobody,
     /// A genuine playback token was presented.
     Viewer(Viewer),
+    /// A genuine playback token was presented to get a key; or a session is about to end by time.
+    Player(Player),
     /// A known stream key was presented.
     Publisher(Publisher),
+    /// A publish token with a genuine signature was presented.
+    PublishToken(PublishToken),
     /// Somebody stands at the door; nothing they present was looked at yet.
     Visitor(Visitor),
     /// A known code was presented.
     Invitee(Invitee),
+    /// A viewer with a session asks about the guests of their own invitation.
+    Host(Host),
     /// A known cookie or API token of an organiser was presented.
     Organiser(Organiser),
     /// The server itself carries out what somebody was allowed to order: it sends a code, it signs a delivery.
@@ -292,6 +380,15 @@ pub struct Viewer {
     pub stream_matches: bool,
 }
 
+/// Facts about a playback token, its session, and whether somebody is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Player {
+    /// The token and its session.
+    pub viewer: Viewer,
+    /// What was heard of its page.
+    pub heartbeat: Heartbeat,
+}
+
 /// Facts about a stream key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Publisher {
@@ -299,6 +396,21 @@ pub struct Publisher {
     pub key: KeyState,
     /// When it ends by itself.
     pub expires_at: Option<Time>,
+    /// Where the encoder is, against the key's ranges of addresses.
+    pub network: Range,
+    /// It is good for one broadcast, and that one is over.
+    pub used_up: bool,
+}
+
+/// Facts about a publish token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishToken {
+    /// It is from the issuer, and for the audience, that this installation was told of.
+    pub for_us: bool,
+    /// When it begins to be good.
+    pub not_before: Option<Time>,
+    /// When it ends.
+    pub expires_at: Time,
 }
 
 /// Facts about where somebody is, held against an event's rules
@@ -346,6 +458,32 @@ pub struct Invitee {
     pub holder: Option<Holder>,
     /// Whether a device has asked to take it over.
     pub takeover: Standing,
+}
+
+/// Facts about an invitee who is inside and may bring guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Their session; `None` when there is no such session (any more).
+    pub session: Option<SessionState>,
+    /// The state of their invitation.
+    pub invitation: InvitationState,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// An organiser keeps them out.
+    pub blocked: bool,
+    /// They brought fewer guests than they may.
+    pub may_bring: bool,
+    /// The guest whose code is asked for, if it is one of theirs.
+    pub guest: Option<Guest>,
+}
+
+/// Somebody's guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guest {
+    /// Their code still waits for them.
+    Expected,
+    /// They came, or cannot come any more.
+    Gone,
 }
 
 /// Facts about an organiser.
@@ -436,6 +574,12 @@ pub enum Denied {
     /// They signed in too long ago for this: they must show again that it is them.
     #[error("the sign-in is too old for this")]
     StepUp,
+    /// Nothing is heard of the page that is said to watch.
+    #[error("nothing is heard of the page")]
+    Silent,
+    /// Its time has not come, or its end is further off than anybody should promise.
+    #[error("its time is not now")]
+    NotNow,
 }
 
 impl Denied {
@@ -457,6 +601,8 @@ impl Denied {
             Self::RoleTooLow => "role_too_low",
             Self::OutOfReach => "out_of_reach",
             Self::StepUp => "step_up",
+            Self::Silent => "silent",
+            Self::NotNow => "not_now",
         }
     }
 }
@@ -483,10 +629,35 @@ fn judge(kind: Kind, facts: &Facts, now: Time) -> Result<(), Denied> {
             Some(SessionState::Active) => Ok(()),
         },
 
+        // Who may watch may have the key, and may stay, as long as somebody is there to watch.
+        (Kind::ReadKey | Kind::Stay, Facts::Player(player)) => {
+            judge(Kind::Watch, &Facts::Viewer(player.viewer), now)?;
+            match player.heartbeat {
+                Heartbeat::Fresh | Heartbeat::Joining => Ok(()),
+                Heartbeat::Missing => Err(Denied::Silent),
+            }
+        }
+
         (Kind::Publish, Facts::Publisher(publisher)) => match publisher.key {
             KeyState::Revoked => Err(Denied::Ended),
-            KeyState::Active => not_expired(publisher.expires_at, now),
+            KeyState::Active => {
+                not_expired(publisher.expires_at, now)?;
+                match publisher.network {
+                    Range::Outside => Err(Denied::NetworkRefused),
+                    Range::Inside if publisher.used_up => Err(Denied::UsedUp),
+                    Range::Inside => Ok(()),
+                }
+            }
         },
+
+        (Kind::Publish, Facts::PublishToken(token)) => {
+            if !token.for_us {
+                return Err(Denied::Unknown);
+            }
+            not_expired(Some(token.expires_at), now)?;
+            let early = token.not_before.is_some_and(|begins| now.plus(publish::TOKEN_SKEW) < begins);
+            if early || token.expires_at > now.plus(publish::TOKEN_LIFE_MAX) { Err(Denied::NotNow) } else { Ok(()) }
+        }
 
         // Judged without a look at what they present: whether a code is right shows in nothing that is said here.
         (Kind::Approach, Facts::Visitor(visitor)) => match (visitor.network, visitor.country) {
@@ -509,6 +680,28 @@ fn judge(kind: Kind, facts: &Facts, now: Time) -> Result<(), Denied> {
                 Some(entry) if invitee.used_up && entry.is_another_use(invitee.takeover) => Err(Denied::UsedUp),
                 Some(_) => Ok(()),
                 None => Err(Denied::CodeInUse),
+            }
+        }
+
+        // A host hands codes out that nobody has used yet; what their guests do with them is not theirs to see.
+        (Kind::Bring | Kind::RevealCode, Facts::Host(host)) => {
+            match host.session {
+                None => return Err(Denied::Unknown),
+                Some(SessionState::Ended(_)) => return Err(Denied::Ended),
+                Some(SessionState::Active) => {}
+            }
+            match host.invitation {
+                InvitationState::Revoked => return Err(Denied::Ended),
+                InvitationState::Expired => return Err(Denied::Expired),
+                _ if host.blocked => return Err(Denied::Blocked),
+                _ => not_expired(host.expires_at, now)?,
+            }
+            match (kind, host.guest) {
+                (Kind::RevealCode, None) => Err(Denied::Unknown),
+                (Kind::RevealCode, Some(Guest::Gone)) => Err(Denied::UsedUp),
+                (Kind::RevealCode, Some(Guest::Expected)) => Ok(()),
+                _ if host.may_bring => Ok(()),
+                _ => Err(Denied::UsedUp),
             }
         }
 
@@ -563,9 +756,12 @@ fn judge(kind: Kind, facts: &Facts, now: Time) -> Result<(), Denied> {
         (
             _,
             Facts::Viewer(_)
+            | Facts::Player(_)
             | Facts::Publisher(_)
+            | Facts::PublishToken(_)
             | Facts::Visitor(_)
             | Facts::Invitee(_)
+            | Facts::Host(_)
             | Facts::Organiser(_)
             | Facts::Server,
         ) => Err(Denied::WrongCredential),
@@ -592,9 +788,12 @@ fn right(kind: Kind, role: Role) -> (bool, Scope) {
         Kind::GovernOwners => (role == Owner, Scope::Administer),
         // Decided above, by other facts.
         Kind::Watch
+        | Kind::ReadKey
+        | Kind::Stay
         | Kind::Publish
         | Kind::Approach
         | Kind::Redeem
+        | Kind::Bring
         | Kind::MintToken
         | Kind::Profile
         | Kind::Secure
@@ -680,18 +879,48 @@ mod tests {
             for (end, expires_at) in [("", LATER), (", expired", NOW)] {
                 for (epoch, epoch_is_current) in [("", true), (", old epoch", false)] {
                     for (stream, stream_matches) in [("", true), (", other stream", false)] {
-                        all.push((
-                            format!("viewer: {name}{end}{epoch}{stream}"),
-                            Facts::Viewer(Viewer { session, expires_at, epoch_is_current, stream_matches }),
-                        ));
+                        let viewer = Viewer { session, expires_at, epoch_is_current, stream_matches };
+                        let name = format!("{name}{end}{epoch}{stream}");
+                        all.push((format!("viewer: {name}"), Facts::Viewer(viewer)));
+                        for heartbeat in Heartbeat::ALL {
+                            let player = Facts::Player(Player { viewer, heartbeat });
+                            all.push((format!("player: {name}, heartbeat {heartbeat:?}").to_lowercase(), player));
+                        }
                     }
                 }
             }
         }
         for (name, key) in [("active key", KeyState::Active), ("revoked key", KeyState::Revoked)] {
             for (end, expires_at) in [("", None), (", not yet expired", Some(LATER)), (", expired", Some(NOW))] {
-                all.push((format!("publisher: {name}{end}"), Facts::Publisher(Publisher { key, expires_at })));
+                for (why, network, used_up) in [
+                    ("", Range::Inside, false),
+                    (", other network", Range::Outside, false),
+                    (", its one broadcast is over", Range::Inside, true),
+                ] {
+                    let publisher = Publisher { key, expires_at, network, used_up };
+                    all.push((format!("publisher: {name}{end}{why}"), Facts::Publisher(publisher)));
+                }
             }
+        }
+        let far = NOW.plus(publish::TOKEN_LIFE_MAX);
+        let usual = PublishToken { for_us: true, not_before: None, expires_at: LATER };
+        for (name, token) in [
+            ("good", usual),
+            ("of another issuer or audience", PublishToken { for_us: false, ..usual }),
+            ("expired", PublishToken { expires_at: NOW, ..usual }),
+            ("good for as long as may be", PublishToken { expires_at: far, ..usual }),
+            ("good for longer", PublishToken { expires_at: far.plus(Duration::from_millis(1)), ..usual }),
+            ("begins within the skew", PublishToken { not_before: Some(NOW.plus(publish::TOKEN_SKEW)), ..usual }),
+            (
+                "begins after it",
+                PublishToken {
+                    not_before: Some(NOW.plus(publish::TOKEN_SKEW + Duration::from_millis(1))),
+                    expires_at: far,
+                    ..usual
+                },
+            ),
+        ] {
+            all.push((format!("publish token: {name}"), Facts::PublishToken(token)));
         }
         for (where_, network) in [("", Range::Inside), (", other network", Range::Outside)] {
             for (name, country) in [
@@ -742,6 +971,33 @@ mod tests {
                         Facts::Invitee(Invitee { holder, takeover, ..invitee }),
                     ));
                 }
+            }
+        }
+        let usual = Host {
+            session: Some(SessionState::Active),
+            invitation: InvitationState::Redeemed,
+            expires_at: None,
+            blocked: false,
+            may_bring: true,
+            guest: None,
+        };
+        for (name, host) in [
+            ("inside", usual),
+            ("no session", Host { session: None, ..usual }),
+            ("ended session", Host { session: Some(SessionState::Ended(EndReason::CodeChanged)), ..usual }),
+            ("revoked", Host { invitation: InvitationState::Revoked, ..usual }),
+            ("expired", Host { invitation: InvitationState::Expired, ..usual }),
+            ("not yet ended", Host { expires_at: Some(LATER), ..usual }),
+            ("ended by time", Host { expires_at: Some(NOW), ..usual }),
+            ("blocked", Host { blocked: true, ..usual }),
+            ("has brought all", Host { may_bring: false, ..usual }),
+        ] {
+            for (whom, guest) in [
+                ("", None),
+                (", a guest who is expected", Some(Guest::Expected)),
+                (", a guest who came", Some(Guest::Gone)),
+            ] {
+                all.push((format!("host: {name}{whom}"), Facts::Host(Host { guest, ..host })));
             }
         }
         all.push(("the server itself".to_owned(), Facts::Server));

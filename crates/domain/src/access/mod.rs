@@ -7,20 +7,24 @@
 pub mod admission;
 mod code;
 mod decide;
+mod heartbeat;
 mod role;
 mod secret;
 mod session;
 pub mod takeover;
 pub mod token;
+mod visit;
 
 pub use code::{BadCode, Code};
 pub use decide::{
-    Action, Administer, Allowed, Approach, Audit, Broadcast, Browse, CONFIRMED_FOR, CONFIRMED_JUST_NOW, CreateEvent,
-    Credential, Denied, EndAll, Export, Facts, Govern, Invitee, Look, MintToken, Moderate, Organise, Organiser,
-    Profile, Provenance, Publish, Publisher, Range, Reach, Redeem, Reveal, Sealed, Secure, SeePeople, Viewer, Visitor,
-    Watch, decide, rights,
+    Action, Administer, Allowed, Approach, Audit, Bring, Broadcast, Browse, CONFIRMED_FOR, CONFIRMED_JUST_NOW,
+    CreateEvent, Credential, Denied, EndAll, Export, Facts, Govern, Guest, Host, Invitee, Look, MintToken, Moderate,
+    Organise, Organiser, Pass, Player, Profile, Provenance, Publish, PublishToken, Publisher, Range, Reach, ReadKey,
+    Redeem, Reveal, Sealed, Secure, SeePeople, Signer, Stay, Viewer, Visitor, Watch, decide, rights,
 };
+pub use heartbeat::Heartbeat;
 pub use role::{Role, Scope, Scopes};
 pub use secret::{Digest, HashKey, Purpose, Secret};
 pub use session::{EndReason, Entry, Holder, InvitationState, KeyState, SessionState, Standing};
 pub use takeover::{TakeoverInput, TakeoverState};
+pub use visit::Visit;

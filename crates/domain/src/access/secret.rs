@@ -73,6 +73,10 @@ pub enum Purpose {
     Email,
     /// A code that stands in for a lost second factor.
     RecoveryCode,
+    /// What a session's page signs its signs of life with: not stored, made anew whenever it is needed.
+    Heartbeat,
+    /// What moves a session's mark over the picture: made anew like the one before.
+    Watermark,
 }
 
 impl Purpose {
@@ -88,6 +92,8 @@ impl Purpose {
             Self::Phone => b"phone\0",
             Self::Email => b"email\0",
             Self::RecoveryCode => b"recovery-code\0",
+            Self::Heartbeat => b"heartbeat\0",
+            Self::Watermark => b"watermark\0",
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum EndReason {
     Kicked,
     /// An organiser sent this viewer out for good.
     Blocked,
+    /// The page or its requests were tampered with, and the event sends out for it; the code still works.
+    Tampering,
     /// The invitation got another code.
     CodeChanged,
     /// The viewer agreed to go on elsewhere, or did not answer.
@@ -29,11 +31,12 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Left,
         Self::Revoked,
         Self::Kicked,
         Self::Blocked,
+        Self::Tampering,
         Self::CodeChanged,
         Self::TakenOver,
         Self::Replaced,
@@ -41,8 +44,8 @@ impl EndReason {
         Self::Ended,
     ];
 
-    /// `left`, `revoked`, `kicked`, `blocked`, `code_changed`, `taken_over`, `replaced`, `expired` or `ended`: as in JSON
-    /// and in the database.
+    /// `left`, `revoked`, `kicked`, `blocked`, `tampering`, `code_changed`, `taken_over`, `replaced`, `expired` or `ended`:
+    /// as in JSON and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,6 +53,7 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::Kicked => "kicked",
             Self::Blocked => "blocked",
+            Self::Tampering => "tampering",
             Self::CodeChanged => "code_changed",
             Self::TakenOver => "taken_over",
             Self::Replaced => "replaced",

@@ -166,6 +166,7 @@ impl TakeoverState {
                 // The organiser has decided something about this invitation: whoever waits asks again, and is judged
                 // by what holds now.
                 EndReason::Kicked
+                | EndReason::Tampering
                 | EndReason::Revoked
                 | EndReason::CodeChanged
                 | EndReason::Blocked

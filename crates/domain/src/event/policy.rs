@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::access::{Provenance, Range, Visitor};
 use crate::network::Network;
+use crate::publish::Limits;
+use crate::risk;
 
 /// Everything that is decided per event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,12 @@ pub struct Policy {
     pub messages: MessagePolicy,
     /// How long people are remembered.
     pub privacy: PrivacyPolicy,
+    /// How what is shown is encrypted.
+    pub encryption: EncryptionPolicy,
+    /// What is asked of viewers' pages, and what follows when something is odd.
+    pub protection: ProtectionPolicy,
+    /// What an encoder may send, unless its stream key says otherwise.
+    pub publish: Limits,
 }
 
 /// From where one may come in.
@@ -136,6 +144,80 @@ pub struct PrivacyPolicy {
     pub retention_days: Option<u32>,
 }
 
+/// How what is shown is encrypted. A broadcast keeps to its end what it began with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EncryptionPolicy {
+    /// Which way.
+    pub method: Encryption,
+    /// How long one key is used, in seconds: 4 to 600. It changes between segments.
+    pub key_period_s: u32,
+}
+
+/// Ways to encrypt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Encryption {
+    /// None.
+    #[default]
+    #[serde(rename = "off")]
+    Off,
+    /// Whole parts and segments: plays nearly everywhere.
+    #[serde(rename = "aes-128")]
+    Aes128,
+    /// Samples, by common encryption: for players with Encrypted Media Extensions.
+    #[serde(rename = "cbcs")]
+    Cbcs,
+}
+
+impl Encryption {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Aes128, Self::Cbcs];
+
+    /// `off`, `aes-128` or `cbcs`: as in JSON and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Aes128 => "aes-128",
+            Self::Cbcs => "cbcs",
+        }
+    }
+
+    /// The inverse of [`as_str`](Self::as_str).
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name)
+    }
+}
+
+impl Default for EncryptionPolicy {
+    fn default() -> Self {
+        // Five segments: whoever is sent out has at most this much left, and a player asks six times a minute.
+        Self { method: Encryption::Off, key_period_s: 10 }
+    }
+}
+
+/// What is asked of viewers' pages, and what follows when something is odd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProtectionPolicy {
+    /// Pages answer every few seconds, and say what they notice. Without it nobody is asked and no page says anything;
+    /// what the server sees by itself it sees all the same.
+    pub guard: bool,
+    /// The most that follows.
+    pub action: risk::Action,
+    /// The viewer's name, masked number and session move over the picture. Nothing without `guard`, which keeps it there.
+    pub watermark: bool,
+}
+
+impl Default for ProtectionPolicy {
+    fn default() -> Self {
+        // Every event is by invitation, and asking costs viewers nothing. What follows is for organisers to decide, and a
+        // mark is for everybody to see.
+        Self { guard: true, action: risk::Action::Log, watermark: false }
+    }
+}
+
 impl Default for TakeoverPolicy {
     fn default() -> Self {
         // Long enough to find the other phone, short enough to wait for.
@@ -213,6 +295,12 @@ impl Policy {
                 "/privacy/retention_days",
                 "At most ten years.",
             ),
+            (
+                (4..=600).contains(&self.encryption.key_period_s),
+                "/encryption/key_period_s",
+                "A key is used for 4 to 600 seconds.",
+            ),
+            (self.publish.are_possible(), "/publish", Limits::RANGES),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             None => Ok(()),
@@ -324,6 +412,8 @@ mod tests {
             (r#"{"messages":{"prefix_budget_milli":[["44",1]]}}"#, "/messages/prefix_budget_milli"),
             (r#"{"messages":{"default_language":"english please"}}"#, "/messages/default_language"),
             (r#"{"privacy":{"retention_days":100000}}"#, "/privacy/retention_days"),
+            (r#"{"encryption":{"key_period_s":3}}"#, "/encryption/key_period_s"),
+            (r#"{"encryption":{"key_period_s":601}}"#, "/encryption/key_period_s"),
         ] {
             let policy: Policy = serde_json::from_str(json).unwrap();
             assert_eq!(policy.check().unwrap_err().pointer, pointer, "{json}");

@@ -11,14 +11,25 @@
 /// What spreadsheets begin a formula with, also in the full-width form that some of them fold.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
-/// The text with an apostrophe in front if it could be computed.
+/// Whether a spreadsheet might compute it.
+fn is_computed(text: &str) -> bool {
+    let first = text.trim_start_matches(' ').chars().next();
+    first.is_some_and(|first| FORMULA.contains(&first)) || text.starts_with('\n')
+}
+
+/// The text with an apostrophe in front if it could be computed, or if it looks as if it had got one already: so that
+/// [`plain_text`] takes away what was put there and nothing else.
 #[must_use]
 pub fn safe_text(text: &str) -> String {
-    let first = text.trim_start_matches(' ').chars().next();
-    if first.is_some_and(|first| FORMULA.contains(&first)) || text.starts_with('\n') {
-        format!("'{text}")
-    } else {
-        text.to_owned()
+    if is_computed(text.trim_start_matches('\'')) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The text as it was before [`safe_text`], whatever it was.
+#[must_use]
+pub fn plain_text(text: &str) -> &str {
+    match text.strip_prefix('\'') {
+        Some(rest) if is_computed(rest.trim_start_matches('\'')) => rest,
+        _ => text,
     }
 }
 
@@ -44,6 +55,7 @@ pub fn csv_row<T: AsRef<str>>(cells: &[T]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_could_be_computed_is_not() {
@@ -62,5 +74,14 @@ mod tests {
     #[test]
     fn a_row_is_quoted_as_the_standard_says() {
         assert_eq!(csv_row(&["Ada", "a \"b\", c", "", "x\ny"]), "Ada,\"a \"\"b\"\", c\",,\"x\ny\"\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_made_safe_is_made_plain_again_and_nothing_else_is(text in "['=+ @\\-\t\r\n＝a]{0,8}") {
+            let safe = safe_text(&text);
+            prop_assert_eq!(plain_text(&safe), text);
+            prop_assert!(!is_computed(&safe));
+        }
     }
 }

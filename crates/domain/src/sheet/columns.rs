@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cell::plain_text;
 use crate::person::Email;
 
 /// What a column may hold.
@@ -17,6 +18,10 @@ pub enum Field {
     Email,
     /// Their language.
     Language,
+    /// How many guests they may bring.
+    PlusOnes,
+    /// Words to find them by, with commas between them.
+    Tags,
     /// Anything else that organisers want to remember.
     Note,
 }
@@ -43,11 +48,34 @@ pub struct Columns {
     /// A note.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<u16>,
+    /// How many guests they may bring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plus_ones: Option<u16>,
+    /// Words to find them by, with commas between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<u16>,
 }
 
 /// Words at the top of a column, folded, in English, French, German, Spanish, Italian, Portuguese and Dutch; the more
 /// telling ones of a field first.
-const WORDS: [(Field, &[&str]); 6] = [
+const WORDS: [(Field, &[&str]); 8] = [
+    // Before telephones, which are called numbers. `Guests` alone is a list of names as often as a number.
+    (
+        Field::PlusOnes,
+        &[
+            "plusones",
+            "plusone",
+            "numberofguests",
+            "nombredinvites",
+            "accompagnants",
+            "anzahlgaste",
+            "begleitpersonen",
+            "acompanantes",
+            "accompagnatori",
+            "acompanhantes",
+            "introducees",
+        ],
+    ),
     (
         Field::Phone,
         &[
@@ -187,6 +215,23 @@ const WORDS: [(Field, &[&str]); 6] = [
             "opmerking",
         ],
     ),
+    (
+        Field::Tags,
+        &[
+            "tags",
+            "tag",
+            "labels",
+            "keywords",
+            "etiquettes",
+            "motscles",
+            "schlagworte",
+            "schlagworter",
+            "etiketten",
+            "etiquetas",
+            "etichette",
+            "trefwoorden",
+        ],
+    ),
 ];
 /// Names that are the first half of one when a family name stands beside them; `nom` in French is the second half.
 const SECOND_HALF: [&str; 1] = ["nom"];
@@ -290,6 +335,8 @@ impl Columns {
             Field::Email => self.email,
             Field::Language => self.language,
             Field::Note => self.note,
+            Field::PlusOnes => self.plus_ones,
+            Field::Tags => self.tags,
         }
     }
 
@@ -302,11 +349,14 @@ impl Columns {
             Field::Email => self.email = at,
             Field::Language => self.language = at,
             Field::Note => self.note = at,
+            Field::PlusOnes => self.plus_ones = at,
+            Field::Tags => self.tags = at,
         }
     }
 
     fn takes(&self, at: usize) -> bool {
-        [self.name, self.family, self.phone, self.email, self.language, self.note]
+        let Self { name, family, phone, email, language, note, plus_ones, tags } = *self;
+        [name, family, phone, email, language, note, plus_ones, tags]
             .into_iter()
             .flatten()
             .any(|taken| usize::from(taken) == at)
@@ -316,11 +366,7 @@ impl Columns {
     /// computing is taken away.
     #[must_use]
     pub fn cell<'a>(&self, field: Field, row: &'a [String]) -> &'a str {
-        let cell = self.get(field).and_then(|at| row.get(usize::from(at))).map_or("", |cell| cell.trim());
-        match cell.strip_prefix('\'') {
-            Some(rest) if rest.trim_start().starts_with(['=', '+', '-', '@']) => rest,
-            _ => cell,
-        }
+        plain_text(self.get(field).and_then(|at| row.get(usize::from(at))).map_or("", |cell| cell.trim()))
     }
 }
 
@@ -370,6 +416,14 @@ mod tests {
             assert_eq!(found, expected.map(Some), "{header:?}");
             assert!(has_header(&header), "{header:?}");
         }
+        let found = Columns::guess(&row(&["Guest", "Number of guests", "Phone number"]), &[]);
+        assert_eq!((found.name, found.plus_ones, found.phone), (Some(0), Some(1), Some(2)));
+        assert_eq!(Columns::guess(&row(&["Guests", "Phone"]), &[]).name, Some(0), "a list of names");
+        for header in ["Tags", "Étiquettes", "Schlagwörter", "Etiquetas", "Mots-clés"] {
+            let found = Columns::guess(&row(&["Name", header, "Birthday"]), &[]);
+            assert_eq!((found.name, found.tags), (Some(0), Some(1)), "{header}");
+        }
+        assert_eq!(Columns::guess(&row(&["Name", "Geburtstag", "Stage"]), &[]).tags, None);
     }
 
     #[test]

@@ -5,6 +5,6 @@ mod cell;
 mod columns;
 mod rows;
 
-pub use cell::{csv_cell, csv_row, safe_text};
+pub use cell::{csv_cell, csv_row, plain_text, safe_text};
 pub use columns::{Columns, Field, has_header};
 pub use rows::{Piece, Problem, ROW_BYTES_MAX, Record, SEPARATORS, Splitter, separator};
