@@ -11,9 +11,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{self, Access, FirstAdmin, MASTER_KEY, MasterKey, MasterKeyError, RevealError, SignInRefused};
+use crate::access::{
+    self, Access, Door, FirstAdmin, MASTER_KEY, MasterKey, MasterKeyError, PublishTokens, PublishTokensError,
+    RevealError, SignInRefused,
+};
 use crate::config::Config;
-use crate::deliver::{Deliver, TokenCheck};
+use crate::deliver::{Deliver, TokenCheck, watch_patterns};
 use crate::facts::dispatch;
 use crate::facts::seal::Sealer;
 use crate::ingest::rtmp::{self, Rtmp};
@@ -21,20 +24,18 @@ use crate::live::Hub;
 use crate::messages::{GatewayError, Gateways, Messages};
 use crate::people::People;
 use crate::ports::World;
+use crate::ports::acme::Acme;
 use crate::ports::blobs::{BlobError, Blobs};
 use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
 use crate::ports::db::{Db, DbError};
 use crate::ports::fetch::Fetch;
+use crate::ports::listen::listen;
 use crate::ports::oidc::{OidcError, Provider};
 use crate::ports::random::Random;
+use crate::ports::tls::{Tls, TlsError};
 use crate::webhooks::Sender;
 use crate::{api, http, telemetry};
-
-/// HTTP connections at once: every viewer holds a few, and a page a WebSocket.
-const HTTP_CONNECTIONS_MAX: usize = 60_000;
-/// RTMP connections at once, most of which are strangers that have ten seconds to say a stream key.
-const RTMP_CONNECTIONS_MAX: usize = 8_192;
 
 /// Why the server cannot start; for the person who starts it.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,8 @@ pub enum StartError {
     Access(#[from] access::StartError),
     #[error(transparent)]
     Oidc(#[from] OidcError),
+    #[error(transparent)]
+    PublishTokens(#[from] PublishTokensError),
     #[error("the first administrator cannot be made")]
     FirstAdmin(#[from] SignInRefused),
     #[error("the key that signs the log cannot be loaded")]
@@ -62,6 +65,10 @@ pub enum StartError {
         "{what} cannot listen on {address}: choose another address with --{option}, or stop the program that uses it"
     )]
     Listen { what: &'static str, option: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("{what} cannot listen on {address}: choose another tls.{setting}, or stop the program that uses it")]
+    ListenTls { what: &'static str, setting: &'static str, address: SocketAddr, source: std::io::Error },
     #[error("metrics cannot listen on {address}: choose another admin.metrics_listen")]
     Metrics { address: SocketAddr, source: std::io::Error },
     #[error("metrics cannot be collected")]
@@ -93,9 +100,57 @@ pub struct App {
     sealer: Arc<Sealer>,
     http: TcpListener,
     rtmp: TcpListener,
+    tls: Option<TlsDoors>,
     metrics_http: Option<TcpListener>,
     token_check: TokenCheck,
     metrics: telemetry::Metrics,
+}
+
+/// The encrypted doors beside the open ones.
+struct TlsDoors {
+    tls: Tls,
+    /// Fetches the certificate, when that is the server's own business.
+    acme: Option<Acme>,
+    https: TcpListener,
+    rtmps: TcpListener,
+}
+
+impl TlsDoors {
+    fn open(config: &Config) -> Result<Option<Self>, StartError> {
+        let Config { tls: config, data_dir, .. } = config;
+        let Some(tls) = Tls::load_or_begin(config, data_dir)? else { return Ok(None) };
+        let acme = Acme::new(config, data_dir, tls.clone());
+        let door = |what, setting, address| {
+            listen(address).map_err(|source| StartError::ListenTls { what, setting, address, source })
+        };
+        let https = door("HTTPS", "https_listen", config.https_listen)?;
+        let rtmps = door("RTMPS", "rtmps_listen", config.rtmps_listen)?;
+        Ok(Some(Self { tls, acme, https, rtmps }))
+    }
+
+    fn rtmps_port(&self) -> Option<u16> {
+        self.rtmps.local_addr().ok().map(|address| address.port())
+    }
+
+    async fn serve(
+        doors: Option<Self>,
+        (service, door): (http::Service, Door),
+        (rtmp, rtmp_door): (Rtmp, Door),
+        stop: CancellationToken,
+    ) {
+        let Some(Self { tls, acme, https, rtmps }) = doors else { return };
+        let clock = rtmp.clock.clone();
+        tokio::join!(
+            http::serve(https, Some(tls.https()), service, door, stop.clone()),
+            rtmp::serve(rtmps, Some(tls.rtmps()), rtmp, rtmp_door, stop.clone()),
+            tls.keep(|| clock.now(), stop.clone()),
+            async {
+                if let Some(acme) = acme {
+                    acme.keep(|| clock.now(), stop.clone()).await;
+                }
+            },
+        );
+    }
 }
 
 impl App {
@@ -130,6 +185,9 @@ impl App {
         if let Some(provider) = Provider::new(&config.oidc)? {
             access.use_provider(provider);
         }
+        if let Some(tokens) = PublishTokens::load(&config.publish)? {
+            access.use_publish_tokens(tokens);
+        }
         let messages = Messages::new(world.clone(), access.clone(), Gateways::of(&config)?, config.sms.clone());
         let first_admin = access.first_admin(&config.admin.username).await?;
 
@@ -137,18 +195,20 @@ impl App {
         let people = People::new(world.clone(), access.clone(), lists.clone())
             .map_err(|source| StartError::DataDir { path: lists, source })?;
 
-        let hub = Hub::start(db.clone(), Blobs::folder(&media)?, clock.clone(), random.clone());
+        let hub = Hub::start(access.clone(), db.clone(), Blobs::folder(&media)?, clock.clone(), random.clone());
         hub.restore().await?;
 
-        let http = listen("HTTP", "http", config.http.listen).await?;
-        let rtmp = listen("RTMP", "rtmp", config.rtmp.listen).await?;
-        let metrics_http = match config.admin.metrics_listen {
-            Some(address) => {
-                let bound = TcpListener::bind(address).await;
-                Some(bound.map_err(|source| StartError::Metrics { address, source })?)
-            }
-            None => None,
+        let door = |what, option, address| {
+            listen(address).map_err(|source| StartError::Listen { what, option, address, source })
         };
+        let http = door("HTTP", "http", config.http.listen)?;
+        let rtmp = door("RTMP", "rtmp", config.rtmp.listen)?;
+        let tls = TlsDoors::open(&config)?;
+        let metrics_http = config
+            .admin
+            .metrics_listen
+            .map(|address| listen(address).map_err(|source| StartError::Metrics { address, source }));
+        let metrics_http = metrics_http.transpose()?;
         let bus = world.bus;
         Ok(Self {
             config,
@@ -164,6 +224,7 @@ impl App {
             sealer,
             http,
             rtmp,
+            tls,
             metrics_http,
             token_check,
             metrics,
@@ -188,6 +249,13 @@ impl App {
         self.rtmp.local_addr()
     }
 
+    /// Where the same is served over TLS: HTTPS and RTMPS. `None` without a certificate.
+    #[must_use]
+    pub fn tls_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let doors = self.tls.as_ref()?;
+        Some((doors.https.local_addr().ok()?, doors.rtmps.local_addr().ok()?))
+    }
+
     /// Serves until `stop`; then viewers and publishers are told, what is to be kept is written, and all is closed.
     pub async fn run(self, stop: CancellationToken) {
         let Self {
@@ -203,6 +271,7 @@ impl App {
             messages,
             http,
             rtmp,
+            tls,
             metrics_http,
             token_check,
             metrics,
@@ -213,6 +282,9 @@ impl App {
         let sender = Sender::new(world.clone(), access.clone(), fetch.clone());
         let rtmp_port = rtmp.local_addr().map_or(config.rtmp.listen.port(), |address| address.port());
         let metrics_router = api::metrics_router(metrics.clone());
+        let proxies = &config.http.trusted_proxies;
+        let door = Door::new(config.http.connections, config.http.connections_per_address, proxies);
+        let rtmp_door = Door::new(config.rtmp.connections, config.rtmp.connections_per_address, proxies);
         let router = api::router(api::Parts {
             config,
             db: db.clone(),
@@ -227,21 +299,31 @@ impl App {
             sealer: sealer.clone(),
             fetch,
             rtmp_port,
+            rtmps_port: tls.as_ref().and_then(TlsDoors::rtmps_port),
             stop: stop.clone(),
         });
         let deliver = Arc::new(Deliver::new(access.clone(), hub.clone(), token_check));
-        let door = Rtmp { access: access.clone(), hub: hub.clone(), clock, random };
+        let patterns = {
+            let clock = clock.clone();
+            watch_patterns(access.clone(), hub.clone(), move || clock.elapsed(), stop.clone())
+        };
+        let ingest = Rtmp { access: access.clone(), hub: hub.clone(), clock, random };
+        let service = http::Service { deliver, router };
         let publishers = async {
             stop.cancelled().await;
             hub.stop().await;
         };
         tokio::join!(
-            http::serve(http, http::Service { deliver, router }, HTTP_CONNECTIONS_MAX, stop.clone()),
-            rtmp::serve(rtmp, door, RTMP_CONNECTIONS_MAX, stop.clone()),
+            http::serve(http, None, service.clone(), door.clone(), stop.clone()),
+            rtmp::serve(rtmp, None, ingest.clone(), rtmp_door.clone(), stop.clone()),
+            TlsDoors::serve(tls, (service, door), (ingest, rtmp_door), stop.clone()),
             access.run(stop.clone()),
+            patterns,
             access.keep_keys(stop.clone()),
+            access.give_new_codes(stop.clone()),
             people.run(stop.clone()),
             sealer.run(stop.clone()),
+            hub.keep_signers(stop.clone()),
             dispatch::run(&world, stop.clone()),
             sender.run(stop.clone()),
             messages.run(stop.clone()),
@@ -259,8 +341,4 @@ async fn serve_metrics(listener: Option<TcpListener>, router: axum::Router, stop
         _ = axum::serve(listener, router) => {}
         () = stop.cancelled() => {}
     }
-}
-
-async fn listen(what: &'static str, option: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { what, option, address, source })
 }

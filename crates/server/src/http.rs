@@ -2,13 +2,15 @@
 //!
 //! Media requests (`/live/…`) are the overwhelming majority and do not pass the router: they need neither extractors
 //! nor layers, and a viewer costs two of them per part and rendition. Everything else is [`axum`].
-//! What is absent on purpose: TLS and HTTP/2, which a proxy in front adds today.
+//! Over TLS a browser chooses HTTP/2, where many requests share a connection; without TLS there is HTTP/1.1 only.
+//! WebSockets come by HTTP/1.1 either way.
 
 use std::convert::Infallible;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,28 +19,48 @@ use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use crate::deliver::{Deliver, Media};
+use crate::access::{Door, Inside};
+use crate::deliver::{Deliver, LICENCE_REQUEST_BYTES_MAX, Media, is_licence};
+use crate::ports::tls::{ACME_TLS, Encrypted, Handshake};
+use crate::telemetry;
 
 /// A request head must be complete within this time, and a connection kept alive must ask again within it.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A client that takes nothing of an answer for this long is gone. A part is taken within seconds by whoever can play it.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A client that is told to go has this long to do so.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// Bytes of a request head at most; also what a connection may buffer.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Requests of one HTTP/2 connection at once: a player has a dozen, a page a few more.
+const STREAMS_MAX: u32 = 100;
+
+/// Bytes of answers that one HTTP/2 request may keep waiting in memory for a slow reader.
+const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// An HTTP/2 client is asked for a sign of life this often, and has as long to give it.
+const PING: Duration = Duration::from_secs(20);
 
 /// How long requests under way may go on after the stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Everything that answers HTTP.
+#[derive(Clone)]
 pub struct Service {
     /// The media path.
     pub deliver: Arc<Deliver>,
@@ -46,21 +68,31 @@ pub struct Service {
     pub router: Router,
 }
 
-/// Serves until `stop`, then lets requests under way end within [`DRAIN_TIMEOUT`].
+/// Serves until `stop`, then lets requests under way end within [`DRAIN_TIMEOUT`]. With a handshake it is HTTPS.
 ///
-/// At most `connections_max` connections are open at once; further ones wait in the kernel's queue.
-pub async fn serve(listener: TcpListener, service: Service, connections_max: usize, stop: CancellationToken) {
+/// Each connection takes a place of `door`; when it is full they wait in the kernel's queue. One more from an address that
+/// has as many as it may is closed. A connection whose task has a bug in it takes nobody with it.
+pub async fn serve(
+    listener: TcpListener,
+    handshake: Option<Handshake>,
+    service: Service,
+    door: Door,
+    stop: CancellationToken,
+) {
     let service = Arc::new(service);
-    let places = Arc::new(Semaphore::new(connections_max));
     let tasks = TaskTracker::new();
-    let open = metrics::gauge!("http_connections");
+    let crowded = metrics::counter!("http_connections_refused_total");
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &door) => accepted,
         };
-        let (stream, address, place) = match accepted {
-            Ok(accepted) => accepted,
+        let (stream, address, inside) = match accepted {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => {
+                crowded.increment(1);
+                continue;
+            }
             Err(error) => {
                 // Out of file descriptors, mostly: connections end by themselves, so waiting is the cure.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -68,54 +100,93 @@ pub async fn serve(listener: TcpListener, service: Service, connections_max: usi
                 continue;
             }
         };
-        let (service, stop, open) = (service.clone(), stop.clone(), open.clone());
-        tasks.spawn(async move {
-            open.increment(1.0);
-            connection(stream, address, service, stop).await;
-            open.decrement(1.0);
-            drop(place);
-        });
+        let (service, stop, handshake) = (service.clone(), stop.clone(), handshake.clone());
+        tasks.spawn(telemetry::contained("http", async move {
+            let _open = Open::new();
+            let visitor = Visitor { service, address, encrypted: handshake.is_some(), inside };
+            match handshake {
+                None => http1(stream, visitor, stop).await,
+                Some(handshake) => encrypted(stream, &handshake, visitor, stop).await,
+            }
+        }));
     }
     drop(listener);
     tasks.close();
     let _the_rest_is_dropped = tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait()).await;
 }
 
-type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (TcpStream, SocketAddr, Inside);
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+/// The next connection; `None` for one that had to be closed.
+async fn accept(listener: &TcpListener, door: &Door) -> std::io::Result<Option<Accepted>> {
+    let vacancy = door.vacancy().await.map_err(std::io::Error::other)?;
     let (stream, address) = listener.accept().await?;
+    let Some(inside) = door.admit(vacancy, address.ip()) else { return Ok(None) };
     stream.set_nodelay(true)?;
-    Ok((stream, address, place))
+    Ok(Some((stream, address, inside)))
 }
 
-async fn connection(
-    stream: tokio::net::TcpStream,
-    address: SocketAddr,
+/// One of the open connections, as the gauge counts them.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        metrics::gauge!("http_connections").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("http_connections").decrement(1.0);
+    }
+}
+
+/// Who is at the other end, and who answers them.
+#[derive(Clone)]
+struct Visitor {
     service: Arc<Service>,
-    stop: CancellationToken,
-) {
+    address: SocketAddr,
+    /// Whether it is our TLS that they came through.
+    encrypted: bool,
+    /// Their place, which a WebSocket goes on holding when the connection has become one.
+    inside: Inside,
+}
+
+async fn encrypted(stream: TcpStream, handshake: &Handshake, visitor: Visitor, stop: CancellationToken) {
+    let stream = tokio::select! {
+        stream = handshake.shake(stream) => stream,
+        () = stop.cancelled() => return,
+    };
+    match stream {
+        Ok(stream) => match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => http2(stream, visitor, stop).await,
+            // An authority has seen what it came for.
+            Some(ACME_TLS) => {}
+            _ => http1(stream, visitor, stop).await,
+        },
+        Err(error) => tracing::trace!(%error, "no TLS handshake"),
+    }
+}
+
+async fn http1<S>(stream: S, visitor: Visitor, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let patience = Arc::new(Patience::new());
-    let watch = patience.clone();
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let service = service.clone();
-        let busy = patience.busy();
-        async move {
-            let response = respond(&service, address, request).await;
-            Ok::<_, Infallible>(response.map(|content| Body { content, _busy: busy }))
-        }
-    });
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection(
+            TokioIo::new(Watched { stream, patience: patience.clone() }),
+            answer(visitor, patience.clone()),
+        )
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = watch.exhausted() => return,
+        _ = patience.exhausted() => return,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -126,58 +197,232 @@ async fn connection(
     }
 }
 
-/// How long a connection has been without a request under way.
-///
-/// hyper has a timer for this, but makes, arms and drops one for every request. This one is set once and looks again
-/// when it fires.
-struct Patience {
-    began: tokio::time::Instant,
-    /// Milliseconds after `began` at which the last answer was done; [`BUSY`] while there is a request.
-    idle_since: AtomicU64,
+async fn http2<S>(stream: S, visitor: Visitor, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let patience = Arc::new(Patience::new());
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .serve_connection(
+            TokioIo::new(Watched { stream, patience: patience.clone() }),
+            answer(visitor, patience.clone()),
+        );
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        never_asked = patience.exhausted() => {
+            if never_asked {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(PARTING, connection).await.unwrap_or(Ok(()))
+        }
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(%error, "connection ended");
+    }
 }
 
-const BUSY: u64 = u64::MAX;
+/// What answers the requests of one connection.
+fn answer(
+    visitor: Visitor,
+    patience: Arc<Patience>,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+> {
+    service_fn(move |request: Request<Incoming>| {
+        let (visitor, mut busy) = (visitor.clone(), patience.busy());
+        async move {
+            let response = respond(&visitor, request).await;
+            busy.answers();
+            Ok(response.map(|content| Body { content, busy }))
+        }
+    })
+}
+
+/// How long a connection has been without progress: nothing asked, or nothing taken of an answer.
+///
+/// hyper has a timer for the former, but makes, arms and drops one for every request. This one is set once and looks again
+/// when it fires. A request that is being worked on has a time limit of its own.
+struct Patience {
+    /// See [`HEAD_TIMEOUT`].
+    head: Duration,
+    /// See [`TAKE_TIMEOUT`].
+    take: Duration,
+    began: tokio::time::Instant,
+    /// Requests that are being worked on: one at most with HTTP/1.1.
+    asked: AtomicU32,
+    /// Answers that are being made while they are taken.
+    answering: AtomicU32,
+    /// What was written last waits for the client to take it.
+    stuck: AtomicBool,
+    /// Milliseconds after `began` at which something went on last; 0 for a connection that has never asked for anything.
+    last: AtomicU64,
+}
 
 impl Patience {
     fn new() -> Self {
-        Self { began: tokio::time::Instant::now(), idle_since: AtomicU64::new(0) }
+        Self {
+            head: HEAD_TIMEOUT,
+            take: TAKE_TIMEOUT,
+            began: tokio::time::Instant::now(),
+            asked: AtomicU32::new(0),
+            answering: AtomicU32::new(0),
+            stuck: AtomicBool::new(false),
+            last: AtomicU64::new(0),
+        }
     }
 
     fn busy(self: &Arc<Self>) -> Busy {
-        self.idle_since.store(BUSY, Ordering::Relaxed);
-        Busy(self.clone())
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Busy { patience: self.clone(), answering: false }
     }
 
-    async fn exhausted(&self) {
-        let mut until = self.began + HEAD_TIMEOUT;
+    fn went_on(&self) {
+        let last = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(0);
+        self.last.store(last.max(1), Ordering::Relaxed);
+    }
+
+    /// Ends when there was no progress for too long; whether there has never been any.
+    async fn exhausted(&self) -> bool {
+        let mut until = self.began + self.head;
         loop {
             tokio::time::sleep_until(until).await;
-            until = match self.idle_since.load(Ordering::Relaxed) {
-                BUSY => tokio::time::Instant::now() + HEAD_TIMEOUT,
-                since => self.began + Duration::from_millis(since) + HEAD_TIMEOUT,
+            let asked = self.asked.load(Ordering::Acquire);
+            let taking = self.answering.load(Ordering::Acquire) > 0 || self.stuck.load(Ordering::Relaxed);
+            let last = self.last.load(Ordering::Relaxed);
+            let since = self.began + Duration::from_millis(last);
+            until = match (asked, taking) {
+                (0, false) => since + self.head,
+                (0, true) => since + self.take,
+                _ => tokio::time::Instant::now() + self.head,
             };
             if until <= tokio::time::Instant::now() {
-                return;
+                return last == 0;
             }
         }
     }
 }
 
-/// A request under way, until the last byte of its answer was taken.
-struct Busy(Arc<Patience>);
+/// A connection that notices when the client takes something: hyper is done with a body when it has the last of it in its
+/// buffers, and a page may be half a megabyte at once.
+struct Watched<S> {
+    stream: S,
+    patience: Arc<Patience>,
+}
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let since = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(0);
-        self.0.idle_since.store(since, Ordering::Relaxed);
+impl<S> Watched<S> {
+    fn wrote<T>(&self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.patience.went_on();
+        }
+        self.patience.stuck.store(wrote.is_pending(), Ordering::Relaxed);
+        wrote
     }
 }
 
-async fn respond(service: &Service, address: SocketAddr, mut request: Request<Incoming>) -> Response<Content> {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    // TLS keeps what was written until it is flushed.
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_pending() || self.patience.stuck.load(Ordering::Relaxed) { self.wrote(flushed) } else { flushed }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A request under way, until the last of its answer is in the connection's buffers.
+struct Busy {
+    patience: Arc<Patience>,
+    answering: bool,
+}
+
+impl Busy {
+    /// From now on it is the client who has to take something.
+    fn answers(&mut self) {
+        self.patience.went_on();
+        self.patience.answering.fetch_add(1, Ordering::Release);
+        self.patience.asked.fetch_sub(1, Ordering::Release);
+        self.answering = true;
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.patience.went_on();
+        let count = if self.answering { &self.patience.answering } else { &self.patience.asked };
+        count.fetch_sub(1, Ordering::Release);
+    }
+}
+
+async fn respond(visitor: &Visitor, mut request: Request<Incoming>) -> Response<Content> {
+    let Visitor { service, address, encrypted, inside } = visitor;
     if request.uri().path().starts_with("/live/") {
+        if is_licence(request.method(), request.uri()) {
+            let (head, body) = request.into_parts();
+            let body = Limited::new(body, LICENCE_REQUEST_BYTES_MAX).collect();
+            // One that is too long or too slow is answered like one that makes no sense.
+            let body = match tokio::time::timeout(HEAD_TIMEOUT, body).await {
+                Ok(Ok(body)) => body.to_bytes(),
+                Ok(Err(_)) | Err(_) => Bytes::new(),
+            };
+            return service.deliver.licence(&head.uri, &body).map(Content::Media);
+        }
         return service.deliver.respond(request.method(), request.uri(), request.headers()).await.map(Content::Media);
     }
-    request.extensions_mut().insert(ConnectInfo(address));
+    if let Some(path) = request.uri().path().strip_prefix("/authorize").filter(|path| path.starts_with("/live/")) {
+        return service.deliver.authorize(request.method(), path).map(Content::Media);
+    }
+    request.extensions_mut().insert(ConnectInfo(*address));
+    if *encrypted {
+        request.extensions_mut().insert(Encrypted);
+    }
+    if request.headers().contains_key(http::header::UPGRADE) {
+        request.extensions_mut().insert(inside.clone());
+    }
     let mut router = service.router.clone();
     match router.call(request).await {
         Ok(response) => response.map(Content::Router),
@@ -188,7 +433,7 @@ async fn respond(service: &Service, address: SocketAddr, mut request: Request<In
 /// A response body of either path.
 struct Body {
     content: Content,
-    _busy: Busy,
+    busy: Busy,
 }
 
 enum Content {
@@ -201,7 +446,9 @@ impl http_body::Body for Body {
     type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match &mut self.get_mut().content {
+        let Self { content, busy } = self.get_mut();
+        busy.patience.went_on();
+        match content {
             Content::Media(media) => Poll::Ready(media.take_next().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Router(body) => Pin::new(body).poll_frame(context),
         }
@@ -219,5 +466,67 @@ impl http_body::Body for Body {
             Content::Media(media) => SizeHint::with_exact(media.bytes()),
             Content::Router(body) => body.size_hint(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+    const PIECE: usize = 1_000;
+
+    fn patience(head: Duration, take: Duration) -> Arc<Patience> {
+        Arc::new(Patience { head, take, ..Patience::new() })
+    }
+
+    #[tokio::test]
+    async fn who_takes_an_answer_slowly_gets_all_of_it_although_hyper_is_done_with_it() {
+        let (stream, mut client) = tokio::io::duplex(PIECE);
+        let patience = patience(SHORT, LONG);
+        let mut server = Watched { stream, patience: patience.clone() };
+        let answer = server.write_all(&[7; 5 * PIECE]);
+        let taken = async {
+            for _ in 0..5 {
+                tokio::time::sleep(SHORT * 3).await;
+                client.read_exact(&mut [0; PIECE]).await.unwrap();
+            }
+        };
+        let all = async { tokio::join!(answer, taken).0.unwrap() };
+        tokio::select! {
+            () = all => {}
+            _ = patience.exhausted() => panic!("cut off in the middle of an answer"),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_of_an_answer_is_gone_in_the_end() {
+        let (stream, _client) = tokio::io::duplex(PIECE);
+        let patience = patience(SHORT, SHORT * 6);
+        let mut server = Watched { stream, patience: patience.clone() };
+        let began = tokio::time::Instant::now();
+        tokio::select! {
+            _ = server.write_all(&[7; 5 * PIECE]) => panic!("nobody takes it"),
+            never_asked = patience.exhausted() => assert!(!never_asked),
+        }
+        assert!(began.elapsed() >= SHORT * 6, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_has_taken_everything_and_asks_for_nothing_is_gone_soon() {
+        let (stream, mut client) = tokio::io::duplex(PIECE);
+        let patience = patience(SHORT, LONG);
+        let mut server = Watched { stream, patience: patience.clone() };
+        let answer = async {
+            server.write_all(&[7; 2 * PIECE]).await.unwrap();
+            server.flush().await.unwrap();
+        };
+        let ((), taken) = tokio::join!(answer, async { client.read_exact(&mut [0; 2 * PIECE]).await });
+        taken.unwrap();
+        let gone = tokio::time::timeout(LONG / 2, patience.exhausted()).await;
+        assert_eq!(gone, Ok(false));
     }
 }

@@ -3,8 +3,10 @@
 //! Names follow Prometheus' rules (`snake_case`, base units, `_total` for counters). No label holds an id, an address or
 //! anything else without a small bound.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 
+use futures_util::FutureExt as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -43,9 +45,22 @@ pub fn metrics() -> Result<Metrics, TelemetryError> {
     HANDLE.get_or_init(install).clone().map(Metrics).ok_or(TelemetryError)
 }
 
+/// Runs the task of one connection. A panic in it ends this task and no other, and is counted.
+pub async fn contained(what: &'static str, task: impl Future<Output = ()>) {
+    // What the task owns is dropped with it; what it shares is behind locks that go on after a panic.
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        metrics::counter!("session_panics_total", "in" => what).increment(1);
+        tracing::error!(what, "the task of a connection panicked");
+    }
+}
+
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_gauge!("http_connections", "Open HTTP connections.");
+    describe_counter!("http_connections_refused_total", "Connections of addresses that had too many.");
+    describe_counter!("http_limited_total", "Requests beyond the quota of an address or a session.");
+    describe_counter!("ingest_connections_refused_total", "RTMP connections of addresses that had too many.");
+    describe_counter!("session_panics_total", "Tasks of single connections that ended in a bug of ours.");
     describe_counter!("deliver_requests_total", "Media requests that were let in, by kind.");
     describe_counter!("deliver_refused_total", "Media requests without the right to watch.");
     describe_counter!("deliver_bytes_total", Unit::Bytes, "Bytes of media and playlists handed to connections.");
@@ -57,11 +72,13 @@ fn describe() {
         "feed_resynchronised_total",
         "Organisers' pages that read too slowly and were told everything again."
     );
+    describe_counter!("door_refusals_unwritten_total", "Refusals at the door beyond what is written down in a minute.");
     describe_counter!("messages_given_total", "Messages given to a gateway, by channel and by what came of it.");
     describe_gauge!(
         "access_sealed_waiting",
         "Secrets that the pass after a change of the master key has not looked at yet."
     );
+    describe_counter!("tls_orders_total", "Certificates fetched by the server itself, by what came of it.");
     describe_gauge!("live_window_bytes", Unit::Bytes, "Media of live windows in memory.");
     describe_counter!("live_frames_skipped_total", "Frames that a slow reader of a live stream lost.");
     describe_counter!("archive_jobs_lost_total", "Segments and states not kept because storage was too slow.");

@@ -108,9 +108,13 @@ impl Access {
         let (password, hash) = self.fresh_password().await?;
         let mut tx = self.db.write().await?;
         users::set_password(&mut tx, user.id, &hash, None).await?;
-        factors::forget_all(&mut tx, user.id).await?;
+        let now = self.clock.now();
+        for factor in factors::forget_all(&mut tx, user.id).await? {
+            let fact = Fact::FactorRemoved { user: user.id, factor };
+            facts::append(&mut tx, &self.random, now, Actor::Operator, fact).await?;
+        }
         let fact = Fact::PasswordChanged { user: user.id };
-        facts::append(&mut tx, &self.random, self.clock.now(), Actor::Operator, fact).await?;
+        facts::append(&mut tx, &self.random, now, Actor::Operator, fact).await?;
         tx.commit().await?;
         self.accounts_changed();
         Ok(Some(FirstAdmin { username: user.username, password }))
@@ -166,28 +170,7 @@ impl Access {
         Ok((user, password))
     }
 
-    /// Gives an account the role of the permission.
-    ///
-    /// # Errors
-    ///
-    /// [`GovernRefused`].
-    pub async fn set_role(&self, allowed: &Allowed<Govern>, actor: Actor) -> Result<(), GovernRefused> {
-        let (Some(from), Some(to)) = (allowed.holds, allowed.gets) else { return Ok(()) };
-        if from == to {
-            return Ok(());
-        }
-        let user = allowed.user;
-        let mut tx = self.db.write().await?;
-        if !users::set_role(&mut tx, allowed).await? {
-            return Err(GovernRefused::LastOwner);
-        }
-        facts::append(&mut tx, &self.random, self.clock.now(), actor, Fact::RoleChanged { user, from, to }).await?;
-        tx.commit().await?;
-        self.accounts_changed();
-        Ok(())
-    }
-
-    /// Changes an account.
+    /// Changes an account, and gives it the role of the permission: all of it or nothing.
     ///
     /// # Errors
     ///
@@ -199,11 +182,11 @@ impl Access {
         change: &AccountChange,
     ) -> Result<(), GovernRefused> {
         let (user, now) = (allowed.user, self.clock.now());
+        let role = allowed.holds.zip(allowed.gets).filter(|(from, to)| from != to);
         let mut tx = self.db.write().await?;
-        if let Some(name) = &change.name
-            && !users::rename(&mut tx, user, name).await?
-        {
-            return Err(GovernRefused::Gone);
+        if role.is_some() || change.disabled.is_some() {
+            // Before any row is touched: who waits for us must hold nothing that we wait for.
+            users::one_at_a_time(&mut tx).await?;
         }
         match change.disabled {
             Some(true) => {
@@ -219,6 +202,17 @@ impl Access {
                 facts::append(&mut tx, &self.random, now, actor, Fact::UserEnabled { user }).await?;
             }
             None => {}
+        }
+        if let Some((from, to)) = role {
+            if !users::set_role(&mut tx, allowed).await? {
+                return Err(GovernRefused::LastOwner);
+            }
+            facts::append(&mut tx, &self.random, now, actor, Fact::RoleChanged { user, from, to }).await?;
+        }
+        if let Some(name) = &change.name
+            && !users::rename(&mut tx, user, name).await?
+        {
+            return Err(GovernRefused::Gone);
         }
         tx.commit().await?;
         self.accounts_changed();
@@ -268,9 +262,9 @@ impl Access {
     pub async fn forget_factors(&self, allowed: &Allowed<Govern>, actor: Actor) -> Result<(), DbError> {
         let (user, now) = (allowed.user, self.clock.now());
         let mut tx = self.db.write().await?;
-        factors::forget_all(&mut tx, user).await?;
+        let gone = factors::forget_all(&mut tx, user).await?;
         browsers::delete_others(&mut tx, user, None).await?;
-        for factor in [Factor::Totp, Factor::Passkey] {
+        for factor in gone {
             facts::append(&mut tx, &self.random, now, actor, Fact::FactorRemoved { user, factor }).await?;
         }
         tx.commit().await?;

@@ -29,7 +29,7 @@ use super::{Access, Ended, Room};
 use crate::facts::Actor;
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::Invitation;
-use crate::ports::db::{Db, DbError, admission, sessions};
+use crate::ports::db::{Db, DbError, admission, invitations, sessions};
 
 /// People let in at the same moment: what a database does in a fraction of a second.
 pub const HANDS: u32 = 256;
@@ -232,6 +232,12 @@ fn queued(key: &HashKey, event: EventId, invitation: InvitationId, wait: Wait, n
     Queued { ticket: ticket.sign(key), wait }
 }
 
+/// Whether the law would let somebody in with this invitation if nobody held it.
+fn is_welcome(row: &Invitation, now: Time) -> bool {
+    let facts = Facts::Invitee(invitee(row, None, Standing::None));
+    decide(Redeem { event: row.event, invitation: row.id }, &facts, now).is_ok()
+}
+
 impl Access {
     /// Whether somebody whose code is right may sit down now. Who has a seat already needs none: this browser's own
     /// session goes on, and a device that takes a code over takes the seat with it. Who will be refused need not wait
@@ -247,9 +253,7 @@ impl Access {
         ticket: Option<&str>,
         cookie: Option<&str>,
     ) -> Result<Turn<'_>, DbError> {
-        let action = Redeem { event: room.event, invitation: invitation.id };
-        let facts = Facts::Invitee(invitee(invitation, None, Standing::None));
-        if decide(action, &facts, self.clock.now()).is_err() {
+        if !is_welcome(invitation, self.clock.now()) {
             return Ok(Turn::Now(self.lines.hand()));
         }
         let invitation = invitation.id;
@@ -266,21 +270,34 @@ impl Access {
         Ok(turn)
     }
 
-    /// Where the owner of a ticket stands; asking keeps the place.
+    /// Where the owner of a ticket stands; asking keeps the place. Whoever would be refused is not called: a seat that
+    /// waits for them would be kept from everybody else.
     ///
     /// # Errors
     ///
     /// [`NotQueued`].
-    pub fn queue(&self, event: EventId, ticket: &str) -> Result<InLine, NotQueued> {
+    pub async fn queue(&self, event: EventId, ticket: &str) -> Result<InLine, NotQueued> {
         let now = self.clock.now();
         let ticket = Ticket::read(&self.keys.hash.lasting(), event, ticket).ok_or(NotQueued::NoPlace)?;
         let room = self.rooms.room(event).ok_or(NotQueued::NoPlace)?;
         match self.lines.ask(&room, ticket.invitation, ticket.since(now), now) {
-            Answer::Enter => Ok(InLine::Admitted),
+            Answer::Enter if self.is_welcome(event, ticket.invitation, now).await => Ok(InLine::Admitted),
+            Answer::Enter => {
+                self.lines.leave(event, ticket.invitation, now);
+                Err(NotQueued::NoPlace)
+            }
             Answer::Wait(wait) => {
                 Ok(InLine::Queued(queued(&self.keys.hash.lasting(), event, ticket.invitation, wait, now)))
             }
             Answer::Full => Err(NotQueued::Full),
+        }
+    }
+
+    /// Whether an invitation may be used at all, as far as anybody can tell: while the database is away, the code says.
+    async fn is_welcome(&self, event: EventId, invitation: InvitationId, now: Time) -> bool {
+        match invitations::get(&self.db, event, invitation).await {
+            Ok(row) => row.is_some_and(|row| is_welcome(&row, now)),
+            Err(_) => true,
         }
     }
 

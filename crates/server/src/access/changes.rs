@@ -10,7 +10,7 @@ use super::{Access, Contact, ContactError, Note, RevealError, Unopenable};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::Invitation;
-use crate::ports::db::{DbError, invitation_tags, invitations};
+use crate::ports::db::{DbError, events, invitation_tags, invitations};
 
 /// Invitations that say in one transaction that their time is up.
 const EXPIRE_ROWS: u32 = 200;
@@ -83,7 +83,8 @@ impl Access {
         if row.erased_at.is_some() {
             return Err(ChangeRefused::Forgotten);
         }
-        if change.phone.is_some() || change.email.is_some() || change.note.is_some() {
+        let reached_otherwise = change.phone.is_some();
+        if reached_otherwise || change.email.is_some() || change.note.is_some() {
             let opened = self.own(event, Sealed::Contact(id)).map_err(ContactError::from)?;
             let known = self.contact(&opened, &row).map_err(ContactError::from)?;
             let contact = Contact {
@@ -115,7 +116,19 @@ impl Access {
             invitation_tags::replace(&mut tx, allowed, id, tags).await?;
         }
         facts::append(&mut tx, &self.random, now, actor, Fact::InvitationChanged { event, invitation: id }).await?;
-        tx.commit().await?;
+        let room = self.rooms.room(event);
+        let seat = room.as_ref().and_then(|room| room.seat_of(id));
+        let (seated, name) = (seat.clone(), row.name.clone());
+        self.commit_into(tx, room, move |_| {
+            if let Some(seat) = seated {
+                seat.details.is_called(&name);
+            }
+        })
+        .await?;
+        if let Some(seat) = seat.filter(|_| reached_otherwise) {
+            // Nothing hangs on it: who looks at the room later looks the number up.
+            let _ = self.look_up_phones(&[seat]).await;
+        }
         self.bus.hint(Hint::Event(event, Topic::Invitations));
         Ok(())
     }
@@ -171,27 +184,27 @@ impl Access {
     pub(super) async fn expire_invitations(&self) -> Result<(), DbError> {
         for _ in 0..EXPIRE_STEPS_MAX {
             let now = self.clock.now();
-            let due = invitations::due(&self.db, now, EXPIRE_ROWS).await?;
+            let mut due = invitations::due(&self.db, now, EXPIRE_ROWS).await?;
             if due.is_empty() {
                 return Ok(());
             }
-            let mut tx = self.db.write().await?;
-            let mut over = Vec::with_capacity(due.len());
-            for (_, invitation) in &due {
-                // It may have been given more time since.
-                let row = invitations::lock(&mut tx, *invitation).await?;
-                if row.is_some_and(|row| row.expires_at.is_some_and(|end| end <= now))
-                    && invitations::advance(&mut tx, *invitation, InvitationState::Expired, now, "").await?
-                {
-                    over.push(*invitation);
+            due.sort_unstable();
+            for some in due.chunk_by(|one, other| one.0 == other.0) {
+                let Some((event, _)) = some.first().copied() else { continue };
+                let mut tx = self.db.write().await?;
+                events::lock(&mut tx, event).await?;
+                let mut over = Vec::with_capacity(some.len());
+                for (_, invitation) in some {
+                    // It may have been given more time since.
+                    let row = invitations::lock(&mut tx, *invitation).await?;
+                    if row.is_some_and(|row| row.expires_at.is_some_and(|end| end <= now))
+                        && invitations::advance(&mut tx, *invitation, InvitationState::Expired, now, "").await?
+                    {
+                        over.push(*invitation);
+                    }
                 }
-            }
-            let ended = self.end_sessions_of(&mut tx, Actor::System, &over, EndReason::Expired).await?;
-            self.commit(tx, ended).await?;
-            let mut events: Vec<_> = due.iter().map(|(event, _)| *event).collect();
-            events.sort_unstable();
-            events.dedup();
-            for event in events {
+                let ended = self.end_sessions_of(&mut tx, Actor::System, &over, EndReason::Expired).await?;
+                self.commit(tx, ended).await?;
                 self.bus.hint(Hint::Event(event, Topic::Invitations));
             }
         }

@@ -4,14 +4,16 @@
 //! transaction of their own gets an [`Ended`] and commits with [`Access::commit`]: then nothing can come between the row
 //! and the seat, not even a caller who hangs up.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use stagedoor_domain::access::{EndReason, TakeoverInput};
+use stagedoor_domain::access::{EndReason, SessionState, TakeoverInput};
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 
 use super::Access;
-use super::rooms::Over;
+use super::rooms::{Over, Room, Rooms};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::takeovers::Takeover;
@@ -73,15 +75,16 @@ impl Access {
         tx: &mut Tx,
         actor: Actor,
         invitations: &[InvitationId],
-        reason: EndReason,
+        over: impl Into<Over>,
     ) -> Result<Ended, DbError> {
-        let now = self.clock.now();
+        let (over, now) = (over.into(), self.clock.now());
+        let reason = over.reason;
         let mut ended = Ended::default();
         for invitation in invitations {
             sessions::hold_invitation(tx, *invitation).await?;
             for (session, event) in sessions::end_of(tx, *invitation, reason, now).await? {
                 facts::append(tx, &self.random, now, actor, Fact::SessionEnded { event, session, reason }).await?;
-                ended.sessions.push((session, reason.into()));
+                ended.sessions.push((session, over.clone()));
             }
             if let Some(question) = takeovers::open_of(tx, *invitation).await? {
                 self.step(tx, question, input(reason), actor, &mut ended).await?;
@@ -140,11 +143,14 @@ impl Access {
     /// Any [`DbError`] of the commit; then nothing has happened.
     pub async fn commit(&self, tx: Tx, ended: Ended) -> Result<(), DbError> {
         let (rooms, questions, bus) = (Arc::clone(&self.rooms), Arc::clone(&self.questions), self.bus.clone());
+        let doubt = Arc::clone(&self.doubt);
         let done = tokio::spawn(async move {
             if let Err(error) = tx.commit().await {
                 if let Some(begun) = ended.begun {
                     rooms.remove(begun, EndReason::Ended);
                 }
+                // It may be true all the same, and only the answer was lost.
+                doubt.store(!ended.sessions.is_empty() || doubt.load(Ordering::Relaxed), Ordering::Relaxed);
                 return Err(error);
             }
             // First what refuses everybody at once.
@@ -165,5 +171,78 @@ impl Access {
         });
         // It neither panics nor is it aborted, except with the whole runtime: then nobody waits here.
         done.await.unwrap_or(Ok(()))
+    }
+
+    /// Commits `tx` and then lets `follow` change what memory knows of it, also when the caller is not there any more.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of the commit; then memory stays as it is.
+    pub(super) async fn commit_then(
+        &self,
+        tx: Tx,
+        follow: impl FnOnce(&Rooms) + Send + 'static,
+    ) -> Result<(), DbError> {
+        let rooms = Arc::clone(&self.rooms);
+        let done = tokio::spawn(async move {
+            tx.commit().await?;
+            follow(&rooms);
+            Ok(())
+        });
+        // As above.
+        done.await.unwrap_or(Ok(()))
+    }
+
+    /// Commits `tx` and then lets `follow` change `room`, in the order of the commits: nobody who changed something before
+    /// comes to the room after.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of the commit; then the room stays as it is.
+    pub(super) async fn commit_into(
+        &self,
+        tx: Tx,
+        room: Option<Arc<Room>>,
+        follow: impl FnOnce(&Room) + Send + 'static,
+    ) -> Result<(), DbError> {
+        let Some(room) = room else { return tx.commit().await };
+        let turn = Arc::clone(room.changing()).lock_owned().await;
+        self.commit_then(tx, move |_| {
+            follow(&room);
+            drop(turn);
+        })
+        .await
+    }
+
+    /// Compares memory with the rows after a commit that was not answered: whoever is out in the database goes out here.
+    /// One turn of [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement; the doubt stays.
+    pub async fn settle_doubts(&self) -> Result<(), DbError> {
+        if !self.doubt.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let settled = self.compare().await;
+        if settled.is_err() {
+            self.doubt.store(true, Ordering::Relaxed);
+        }
+        settled
+    }
+
+    async fn compare(&self) -> Result<(), DbError> {
+        // First the seats: whoever sits down while the rows are read is not among them.
+        let seats = self.rooms.all();
+        let active: HashSet<_> = sessions::ids_active(&self.db).await?.into_iter().collect();
+        for seat in seats.iter().filter(|seat| !active.contains(&seat.session)) {
+            // Without a row it is about to be committed.
+            if let Some(row) = sessions::get(&self.db, seat.session).await?
+                && let SessionState::Ended(reason) = row.state
+            {
+                self.rooms.forget(seat.session, reason);
+            }
+        }
+        Ok(())
     }
 }

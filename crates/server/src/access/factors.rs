@@ -5,6 +5,7 @@
 //! RFC 6238 (TOTP) with SHA-1, six digits and 30 seconds, because that is what every app can do; one step of skew. A step
 //! is accepted once (section 5.2). W3C Web Authentication Level 3 with user verification required.
 
+use qrcodegen::{QrCode, QrCodeEcc};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Allowed, Facts, Purpose, Reveal, Sealed, Secret, Secure, decide};
 use stagedoor_domain::fact::{Fact, Factor};
@@ -36,7 +37,7 @@ pub struct Enrolment {
     pub secret: Secret,
     /// `otpauth://…`, for a link.
     pub url: Secret,
-    /// The same as a PNG in base64, to be photographed.
+    /// The same as an SVG, to be photographed.
     pub qr: Secret,
 }
 
@@ -84,6 +85,30 @@ fn totp(secret: &Secret, username: &str) -> Option<Totp> {
     Builder::new().with_secret(secret).with_account_name(account).with_issuer(Some(ISSUER)).build().ok()
 }
 
+/// Light modules around a QR code, as its standard (ISO/IEC 18004) wants: without them no telephone finds it.
+const QUIET: i32 = 4;
+
+/// `text` as a QR code, dark on white whatever is behind it, sharp at every size.
+fn drawn(text: &str) -> Option<String> {
+    let code = QrCode::encode_text(text, QrCodeEcc::Medium).ok()?;
+    let side = code.size() + 2 * QUIET;
+    let mut dark = String::new();
+    for y in 0..code.size() {
+        let mut x = 0;
+        while x < code.size() {
+            let length = (x..code.size()).take_while(|x| code.get_module(*x, y)).count();
+            if length > 0 {
+                let (x, y) = (x + QUIET, y + QUIET);
+                dark.push_str(&format!("M{x} {y}h{length}v1h-{length}z"));
+            }
+            x += i32::try_from(length).ok()? + 1;
+        }
+    }
+    Some(format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h{side}v{side}H0z"/><path d="{dark}"/></svg>"##
+    ))
+}
+
 fn seconds(now: Time) -> u64 {
     u64::try_from(now.millis()).unwrap_or(0) / 1_000
 }
@@ -111,7 +136,7 @@ impl Access {
         let secret = Secret::new(totp_rs::Secret::from(self.random.bytes::<20>()).to_base32());
         let totp = totp(&secret, &who.username).ok_or(FactorRefused::Wrong)?;
         let url = totp.to_url().map_err(|_| FactorRefused::Wrong)?;
-        let qr = totp.to_qr_base64().map_err(|_| FactorRefused::Wrong)?;
+        let qr = drawn(&url).ok_or(FactorRefused::Wrong)?;
         let waiting = Waiting::Enrol { user: who.user, secret: secret.clone() };
         let ticket = self.wait(waiting, arrival.address);
         Ok(Enrolment { ticket, secret, url: Secret::new(url), qr: Secret::new(qr) })
@@ -138,7 +163,7 @@ impl Access {
         let secret = secret.ok_or(FactorRefused::TooLate)?;
         let totp = totp(&secret, &who.username).ok_or(FactorRefused::Wrong)?;
         let step = totp.check(code.trim(), seconds(now)).ok_or(FactorRefused::Wrong)?;
-        self.known.forget(ticket);
+        self.known.take(ticket, self.clock.elapsed()).ok_or(FactorRefused::TooLate)?;
         let sealed = self.keys.vault.seal(Sealed::Totp(who.user), secret.expose(), &self.random);
         let mut tx = self.db.write().await?;
         factors::set_totp(&mut tx, who.user, Some(sealed), step).await?;
@@ -342,7 +367,7 @@ impl Access {
         arrival: Arrival<'_>,
     ) -> Result<(Secret, Options), FactorRefused> {
         let user = self.second_factor_of(ticket).ok_or(FactorRefused::TooLate)?;
-        self.ask_passkey_of(base, user, arrival).await
+        self.challenge(base, user, Some(Secret::new(ticket.to_owned())), arrival).await
     }
 
     /// A challenge for the passkeys of `user`.
@@ -356,6 +381,16 @@ impl Access {
         user: UserId,
         arrival: Arrival<'_>,
     ) -> Result<(Secret, Options), FactorRefused> {
+        self.challenge(base, user, None, arrival).await
+    }
+
+    async fn challenge(
+        &self,
+        base: &str,
+        user: UserId,
+        after: Option<Secret>,
+        arrival: Arrival<'_>,
+    ) -> Result<(Secret, Options), FactorRefused> {
         let party = relying_party(base).ok_or(FactorRefused::NoName)?;
         let rows = factors::passkeys(&self.db, user).await?;
         let have: Vec<Passkey> = rows.iter().filter_map(|row| serde_json::from_str(&row.credential).ok()).collect();
@@ -364,7 +399,7 @@ impl Access {
         }
         let (options, state) = party.start_passkey_authentication(&have).map_err(|_| FactorRefused::Wrong)?;
         let options = json(&options)?;
-        Ok((self.wait(Waiting::Passkey { user, state: Box::new(state) }, arrival.address), options))
+        Ok((self.wait(Waiting::Passkey { user, state: Box::new(state), after }, arrival.address), options))
     }
 
     /// Signs in whoever's passkey signed the challenge.
@@ -381,15 +416,18 @@ impl Access {
     ) -> Result<SignedIn, SignInRefused> {
         let _turn = self.logins.turn(arrival.address).await;
         self.may_guess(arrival.address)?;
-        let user = match self.passkey_owner(base, challenge, signed).await {
-            Ok(user) => users::by_id(&self.db, user).await?.filter(|user| user.disabled_at.is_none()),
+        let owner = match self.passkey_owner(base, challenge, signed).await {
+            Ok((user, after)) => users::by_id(&self.db, user).await?.map(|user| (user, after)),
             Err(FactorRefused::Wrong) => None,
             Err(error) => return Err(error.into()),
         };
-        match user {
-            Some(user) => self.let_in(user, arrival, Method::Passkey, true).await,
-            None => Err(self.wrong(arrival.address).await),
+        let Some((user, after)) = owner.filter(|(user, _)| user.disabled_at.is_none()) else {
+            return Err(self.wrong(arrival.address).await);
+        };
+        if let Some(ticket) = after {
+            self.use_up(ticket.expose())?;
         }
+        self.let_in(user, arrival, Method::Passkey, true).await
     }
 
     /// Confirms that it is `who` by a passkey of theirs.
@@ -408,27 +446,31 @@ impl Access {
         let _turn = self.logins.turn(arrival.address).await;
         self.may_guess(arrival.address)?;
         match self.passkey_owner(base, challenge, signed).await {
-            Ok(user) if user == who.user => Ok(self.confirmed(who, true).await?),
+            Ok((user, _)) if user == who.user => Ok(self.confirmed(who, true).await?),
             Ok(_) | Err(FactorRefused::Wrong) => Err(self.wrong(arrival.address).await),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whose passkey signed the challenge. Uses the challenge up.
+    /// Whose passkey signed the challenge, and after which password. Uses the challenge up.
     async fn passkey_owner(
         &self,
         base: &str,
         challenge: &str,
         signed: &PublicKeyCredential,
-    ) -> Result<UserId, FactorRefused> {
+    ) -> Result<(UserId, Option<Secret>), FactorRefused> {
         let party = relying_party(base).ok_or(FactorRefused::NoName)?;
         let now = self.clock.elapsed();
         let waiting = self.known.take(challenge, now).or_else(|| self.strangers.take(challenge, now));
         let waiting = waiting.ok_or(FactorRefused::TooLate)?;
         let row = factors::passkey_by_credential(&self.db, &signed.raw_id).await?.ok_or(FactorRefused::Wrong)?;
         let mut passkey: Passkey = serde_json::from_str(&row.credential).map_err(|_| FactorRefused::Wrong)?;
+        let mut password = None;
         let verified = match waiting {
-            Waiting::Passkey { user, state } if user == row.user => party.finish_passkey_authentication(signed, &state),
+            Waiting::Passkey { user, state, after } if user == row.user => {
+                password = after;
+                party.finish_passkey_authentication(signed, &state)
+            }
             Waiting::AnyPasskey { state } => {
                 let (owner, _) =
                     party.identify_discoverable_authentication(signed).map_err(|_| FactorRefused::Wrong)?;
@@ -448,7 +490,7 @@ impl Access {
         let mut tx = self.db.write().await?;
         factors::passkey_used(&mut tx, row.id, &text, self.clock.now()).await?;
         tx.commit().await?;
-        Ok(row.user)
+        Ok((row.user, password))
     }
 }
 
@@ -489,6 +531,25 @@ mod tests {
         }
         let url = totp.to_url().unwrap();
         assert!(url.starts_with("otpauth://totp/") && url.contains("issuer=Stagedoor"), "{url}");
+    }
+
+    #[test]
+    fn the_drawing_has_every_dark_module_once_and_a_margin() {
+        let text = "otpauth://totp/Stagedoor:ada?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Stagedoor";
+        let (code, svg) = (QrCode::encode_text(text, QrCodeEcc::Medium).unwrap(), drawn(text).unwrap());
+        let path = svg.rsplit_once("d=\"").unwrap().1.split('"').next().unwrap();
+        let mut dark = std::collections::BTreeSet::new();
+        for run in path.split('M').skip(1) {
+            let numbers: Vec<i32> = run.split([' ', 'h', 'v']).take(3).map(|number| number.parse().unwrap()).collect();
+            for x in numbers[0]..numbers[0] + numbers[2] {
+                assert!(dark.insert((x - 4, numbers[1] - 4)), "{x} {}", numbers[1]);
+            }
+        }
+        for y in -4..code.size() + 4 {
+            for x in -4..code.size() + 4 {
+                assert_eq!(dark.contains(&(x, y)), code.get_module(x, y), "{x} {y}");
+            }
+        }
     }
 
     #[test]

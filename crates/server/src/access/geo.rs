@@ -12,9 +12,12 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwapOption;
 use maxminddb::{MaxMindDbError, Reader, geoip2};
 use stagedoor_domain::event::Country;
+use stagedoor_domain::risk::travel::Spot;
 
 /// Letters of a city's or country's name that are kept: it is shown in one line.
 const NAME_CHARS_MAX: usize = 60;
+/// What a place is called that nobody knows.
+pub(super) const UNKNOWN_PLACE: &str = "unknown place";
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -68,6 +71,17 @@ pub struct Place {
     pub country_name: Option<String>,
     /// The city's name in English.
     pub city: Option<String>,
+    /// Latitude and longitude in thousandths of a degree.
+    pub at: Option<(i32, i32)>,
+}
+
+impl Place {
+    /// As much of it as distances are judged by.
+    #[must_use]
+    pub fn spot(&self) -> Spot {
+        let degrees = |thousandths: i32| f64::from(thousandths) / 1_000.0;
+        Spot { country: self.country, at: self.at.map(|(latitude, longitude)| (degrees(latitude), degrees(longitude))) }
+    }
 }
 
 impl fmt::Display for Place {
@@ -78,7 +92,7 @@ impl fmt::Display for Place {
             (Some(city), Some(country)) => write!(f, "{city}, {country}"),
             (Some(one), None) => f.write_str(one),
             (None, Some(one)) => f.write_str(one),
-            (None, None) => f.write_str("unknown place"),
+            (None, None) => f.write_str(UNKNOWN_PLACE),
         }
     }
 }
@@ -150,6 +164,7 @@ impl Geo {
             country: record.country.iso_code.and_then(|code| code.parse().ok()),
             country_name: record.country.names.english.map(name),
             city: record.city.names.english.map(name),
+            at: thousandths(record.location.latitude).zip(thousandths(record.location.longitude)),
         }
     }
 }
@@ -163,6 +178,13 @@ impl Database {
             About { kind: name(&metadata.database_type), built_at: stagedoor_domain::Time::from_millis(built_ms) };
         Ok(Self { reader, about })
     }
+}
+
+/// A coordinate that makes sense.
+fn thousandths(degrees: Option<f64>) -> Option<i32> {
+    let degrees = degrees.filter(|degrees| degrees.abs() <= 180.0)?;
+    // In range: exact enough for a city.
+    Some((degrees * 1_000.0).round() as i32)
 }
 
 /// A name that fits into a line.

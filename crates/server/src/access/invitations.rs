@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
@@ -21,6 +22,9 @@ use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::{self, By, Found, Hashes, Invitation, SealedContact};
 use crate::ports::db::{DbError, Tx, invitation_tags};
+
+/// A page waits no longer for the number in its mark.
+const KNOWN_WITHIN: Duration = Duration::from_millis(500);
 
 /// Who is to be invited.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +142,8 @@ struct Written {
 pub struct Taken {
     /// Invited now.
     pub created: u32,
-    /// Invited before, or twice in the same batch: what was missing about them was added.
+    /// Invited before, or twice in the same batch: what was missing about them was added, and they may bring as many guests
+    /// as the larger number says.
     pub merged: u32,
 }
 
@@ -196,7 +201,8 @@ impl Access {
     }
 
     /// Invites the people of a list that an organiser gave, if and when `tx` commits. Somebody who is at this event already
-    /// (by telephone number, else by address) is not invited twice: what was missing about them is added.
+    /// (by telephone number, else by address) is not invited twice: what was missing about them is added, and their own
+    /// tags; of two numbers of guests the larger counts. Everybody gets `tags`.
     ///
     /// # Errors
     ///
@@ -228,8 +234,9 @@ impl Access {
             by_email.entry(hash).or_default().push(invitation.id);
             rows.entry(invitation.id).or_insert((invitation, has_phone));
         }
-        let (mut new, mut known) = (Vec::new(), Vec::new());
+        let (mut new, mut tagged) = (Vec::new(), Vec::new());
         for person in batch.people {
+            let own = person.new.tags.clone();
             // Two telephones are two people, also when they share an address.
             let same = person.phone.and_then(|hash| by_phone.get(&hash).copied()).or_else(|| {
                 let candidates = person.email.and_then(|hash| by_email.get(&hash))?;
@@ -241,22 +248,22 @@ impl Access {
             match same.and_then(|id| rows.get_mut(&id)) {
                 None => {
                     let (invitation, _, hashes) = self.prepare(event, &person.new, now);
+                    tagged.push((invitation.id, own));
                     new.push((invitation, hashes));
                     taken.created += 1;
                 }
                 Some((row, has_phone)) => {
                     self.complete(tx, &allowed, row, &person.new).await?;
                     *has_phone |= person.phone.is_some();
-                    known.push(row.id);
+                    tagged.push((row.id, own));
                     taken.merged += 1;
                 }
             }
         }
         invitations::insert_all(tx, &allowed, &new).await?;
-        if !tags.is_empty() {
-            known.extend(new.iter().map(|(invitation, _)| invitation.id));
-            invitation_tags::add(tx, &allowed, &known, tags).await?;
-        }
+        invitation_tags::add_each(tx, &allowed, &tagged).await?;
+        let everybody: Vec<_> = tagged.into_iter().map(|(id, _)| id).collect();
+        invitation_tags::add(tx, &allowed, &everybody, tags).await?;
         Ok(taken)
     }
 
@@ -309,9 +316,11 @@ impl Access {
                 Some(at) => {
                     let person = &mut batch.people[at];
                     fill(&mut person.new.contact, &new.contact);
+                    person.new.tags.extend(new.tags);
                     if person.new.language.is_empty() {
                         person.new.language = new.language;
                     }
+                    person.new.plus_ones = person.new.plus_ones.max(new.plus_ones);
                     person.phone = person.phone.or(phone);
                     person.email = person.email.or(email);
                     batch.twins += 1;
@@ -335,7 +344,8 @@ impl Access {
         batch
     }
 
-    /// Adds what was not known about somebody; what was known stays.
+    /// Adds what was not known about somebody; what was known stays. Of two numbers of guests the larger counts: a list
+    /// without such a column says none.
     async fn complete(
         &self,
         tx: &mut Tx,
@@ -354,6 +364,10 @@ impl Access {
         if row.language.is_empty() && !new.language.is_empty() {
             invitations::set_language(tx, allowed, row.id, &new.language).await?;
             row.language.clone_from(&new.language);
+        }
+        if row.plus_ones < new.plus_ones {
+            invitations::raise_plus_ones(tx, allowed, row.id, new.plus_ones).await?;
+            row.plus_ones = new.plus_ones;
         }
         Ok(())
     }
@@ -376,7 +390,7 @@ impl Access {
     }
 
     /// A row to insert: a new id, a new code, everything sealed.
-    fn prepare(&self, event: EventId, new: &NewInvitee, now: Time) -> (Invitation, Code, Hashes) {
+    pub(super) fn prepare(&self, event: EventId, new: &NewInvitee, now: Time) -> (Invitation, Code, Hashes) {
         let id = InvitationId::new(self.random.uuid(now));
         let code = Code::from_random(self.random.bytes());
         let sealed = self.keys.vault.seal(Sealed::Code(id), &code.to_string(), &self.random);
@@ -447,6 +461,19 @@ impl Access {
         self.keys.hash.every_digest(Purpose::Phone, phone.expose().as_bytes())
     }
 
+    /// Under which hashes somebody's row may be found by their telephone number: the present one, and older ones while
+    /// rows move.
+    #[must_use]
+    pub fn phone_hashes_of_rows(&self, phone: &Phone) -> Vec<Digest> {
+        self.keys.hash.digests(Purpose::Phone, phone.expose().as_bytes())
+    }
+
+    /// The same for an e-mail address.
+    #[must_use]
+    pub fn email_hashes(&self, email: &Email) -> Vec<Digest> {
+        self.keys.hash.digests(Purpose::Email, email.folded().as_bytes())
+    }
+
     /// Under which hash an e-mail address is looked up.
     #[must_use]
     pub fn email_hash(&self, email: &Email) -> [u8; 32] {
@@ -500,6 +527,21 @@ impl Access {
             seat.details.is_reached_at(phones.get(&seat.invitation).cloned().flatten());
         }
         Ok(())
+    }
+
+    /// Looks the number of somebody up whose mark shows it, unless it is known. A database that is away leaves the mark
+    /// without a number.
+    pub async fn know_number(&self, seat: &Arc<Seat>) {
+        let wanted = self.rooms.room(seat.event).is_some_and(|room| {
+            let policy = room.policy().protection;
+            policy.guard && policy.watermark
+        });
+        if wanted && seat.details().phone.is_none() {
+            let looked_up = tokio::time::timeout(KNOWN_WITHIN, self.look_up_phones(std::slice::from_ref(seat))).await;
+            if let Ok(Err(error)) = looked_up {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a number cannot be looked up");
+            }
+        }
     }
 
     /// What a message to an invitee is made of; `None` for those who are gone, withdrawn, expired, blocked or forgotten,

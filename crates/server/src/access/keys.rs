@@ -336,7 +336,9 @@ fn is_short(purpose: Purpose) -> bool {
         | Purpose::ViewerCookie
         | Purpose::QueueTicket
         | Purpose::TakeoverTicket
-        | Purpose::RecoveryCode => false,
+        | Purpose::RecoveryCode
+        | Purpose::Heartbeat
+        | Purpose::Watermark => false,
     }
 }
 

@@ -8,6 +8,8 @@ use stagedoor_domain::id::{InvitationId, MessageId};
 
 use super::vault::Cipher;
 use super::{Access, ContactError, Unopenable};
+use crate::ports::db::messages::Message;
+use crate::ports::db::{Tx, invitations};
 
 /// To whom something is sealed: the key of that person opens it, so that who forgets the person forgets this as well.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +40,6 @@ pub struct Written {
 impl std::fmt::Debug for Written {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Written(****)")
-    }
-}
-
-impl Written {
-    /// The address alone: what is kept for the list when somebody else has the text.
-    #[must_use]
-    pub fn address_only(&self) -> Self {
-        Self { to: self.to.clone(), ..Self::default() }
     }
 }
 
@@ -86,6 +80,31 @@ impl Access {
             None => self.keys.vault.open(&allowed, sealed)?,
         };
         Ok(serde_json::from_str(text.expose()).map_err(|_| Unopenable)?)
+    }
+
+    /// What is kept of a message that the gateway has: whom it went to, for the list, and nothing of what it said. `None` when
+    /// there is nothing to keep, or its person was forgotten meanwhile. A part of `tx`, which holds the invitation from then
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// [`ContactError`].
+    pub async fn only_address(&self, tx: &mut Tx, message: &Message) -> Result<Option<Vec<u8>>, ContactError> {
+        let Some(sealed) = &message.payload else { return Ok(None) };
+        let row = match message.invitation {
+            None => None,
+            Some(id) => invitations::lock(tx, id).await?,
+        };
+        let person = match &row {
+            None => None,
+            Some(row) => match &row.person_key {
+                None => return Ok(None),
+                Some(person_key) => Some(SealedFor { invitation: row.id, person_key }),
+            },
+        };
+        let written = self.open_message(message.id, person, sealed)?;
+        let address = Written { to: written.to, ..Written::default() };
+        self.seal_message(message.id, person, &address).map(Some)
     }
 
     fn cipher_of(&self, person: SealedFor<'_>) -> Result<Cipher, ContactError> {

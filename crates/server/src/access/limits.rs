@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use stagedoor_domain::id::{InvitationId, KeyId};
 use tokio::sync::MutexGuard;
 
 /// What "a minute" means here: a sliding one.
@@ -20,12 +21,30 @@ const ADDRESSES_MAX: usize = 10_000;
 const TURNS: usize = 64;
 
 /// Whose wrong guesses are counted: an address, or whatever else has a hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key(u128);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key(u128);
 
 impl From<IpAddr> for Key {
     fn from(address: IpAddr) -> Self {
         Self(key(address))
+    }
+}
+
+impl From<uuid::Uuid> for Key {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.as_u128())
+    }
+}
+
+impl From<InvitationId> for Key {
+    fn from(id: InvitationId) -> Self {
+        Self(id.uuid().as_u128())
+    }
+}
+
+impl From<KeyId> for Key {
+    fn from(id: KeyId) -> Self {
+        Self(id.uuid().as_u128())
     }
 }
 

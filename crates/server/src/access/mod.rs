@@ -2,9 +2,12 @@
 //!
 //! `approach` asks where somebody comes from (`geo`), `admission` keeps the line when the house is full, `viewer` lets
 //! invitees in and out, `takeovers` asks one screen whether another may go on,
-//! `removal` sends viewers out. `signin` lets organisers in, `factors` asks them for a second thing, `provider` asks somebody
-//! else who they are, `accounts` says who has one, and `organiser` is what they do then. `keys` and `vault` keep what is
-//! secret at rest, `limits` and `proof` stand before every guess, `rooms` holds who is in. A media request passes
+//! `removal` sends viewers out, `codes` and `renewals` give new codes to one and to many, `guests` lets an invitee bring
+//! somebody along. `heartbeat` asks their pages whether they are there, `risk` notes what is odd about them. `signin`
+//! lets organisers in, `factors` asks them for a second thing, `provider` asks somebody else who they are, `accounts`
+//! says who has one, and `organiser` is what they do then. `visits` lets those who watch stay. `publishing` lets encoders in, `publish_tokens` those with a
+//! token that somebody else signed. `keys` and `vault` keep what is secret at rest, `content` gives out what broadcasts
+//! are encrypted with, `limits`, `quota`, `occupancy` and `proof` stand before every guess, `rooms` holds who is in. A media request passes
 //! through [`Access::watch`], which touches nothing but memory.
 
 mod accounts;
@@ -12,15 +15,19 @@ mod admission;
 mod approach;
 mod changes;
 mod codes;
+mod content;
 mod details;
 mod ending;
 mod factors;
 mod geo;
+mod guests;
+mod heartbeat;
 mod invitations;
 mod keys;
 mod letters;
 mod limits;
 mod many;
+mod occupancy;
 mod organiser;
 mod own;
 mod password;
@@ -28,28 +35,34 @@ mod pending;
 mod preview;
 mod proof;
 mod provider;
+mod publish_tokens;
+mod publishing;
+mod quota;
 mod refusals;
 mod rekey;
 mod removal;
+mod renewals;
+mod risk;
 mod rooms;
 mod signin;
 mod takeovers;
 mod vault;
 mod viewer;
+mod visits;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{
-    Allowed, Denied, EndReason, Facts, Publish, Publisher, Purpose, SessionState, Viewer, Watch, decide,
-};
+use stagedoor_domain::access::{Allowed, Denied, Digest, EndReason, Facts, SessionState, Viewer, Watch, decide};
 use stagedoor_domain::id::{SessionId, StreamId};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use accounts::{AccountChange, FirstAdmin, GovernRefused};
@@ -57,22 +70,30 @@ pub use admission::{InLine, NotQueued, Queued};
 pub use approach::ApproachRefused;
 pub use changes::{Change, ChangeRefused};
 pub use codes::{Renewed, Telling};
+pub use content::NoKey;
 pub use details::Details;
 pub use ending::Ended;
 pub use factors::{
     Enrolment, FactorRefused, MadePasskey, Options, PublicKeyCredential, RegisterPublicKeyCredential, passkeys_work_at,
 };
 pub use geo::{About, Geo, GeoError, Place};
+pub use guests::{BringRefused, Brought, Guests};
+pub use heartbeat::{Guard, Watermark};
 pub use invitations::{Contact, ContactError, NewInvitation, NewInvitee, Note, Recipient, Taken};
 pub use keys::{MASTER_KEY, MasterKey, MasterKeyError};
 pub use letters::{SealedFor, Written, signed_by_twilio};
-pub use organiser::RevealError;
+pub use occupancy::{Closed, Door, Inside, Occupancy, Occupied};
+pub use organiser::{NewKey, RevealError, Rotated};
 pub use password::PASSWORD_BYTES_MAX;
 pub use preview::Preview;
 pub use proof::{BITS as PROOF_BITS, Proof, solve};
 pub use provider::{Departure, ProviderRefused, Return, Returned};
+pub use publish_tokens::{PublishTokens, PublishTokensError, TYPE as PUBLISH_TOKEN_TYPE};
+pub use publishing::{PublishAttempt, PublishDenied};
+pub use quota::{Standing, WINDOW as QUOTA_WINDOW};
 pub use rekey::{Rekeyed, rekeyed};
 pub use removal::{SendOut, SentOut};
+pub use risk::{Caution, Suspicion};
 pub use rooms::{Attendance, Over, Report, Room, Seat};
 pub use signin::{Arrival, Factors, PASSWORD_CHARS_MIN, Shown, SignIn, SignInRefused, SignedIn, Who, is_good_password};
 pub use takeovers::Asked;
@@ -84,7 +105,7 @@ use crate::facts::Actor;
 use crate::ports::World;
 use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
-use crate::ports::db::{Db, DbError, concurrency, events, sessions, stream_keys};
+use crate::ports::db::{Db, DbError, concurrency, events, sessions};
 use crate::ports::oidc::Provider;
 use crate::ports::random::Random;
 use admission::Lines;
@@ -92,6 +113,7 @@ use keys::Keys;
 use limits::Limits;
 use password::Passwords;
 use pending::Pending;
+use quota::Quota;
 use rekey::Rekeying;
 use removal::Orders;
 use rooms::{NewSeat, Rooms};
@@ -121,22 +143,42 @@ pub struct Access {
     rooms: Arc<Rooms>,
     questions: Arc<Questions>,
     orders: Orders,
+    listening: heartbeat::Listening,
+    notices: risk::Notices,
+    /// A commit was not answered: memory may not know who is out.
+    doubt: Arc<AtomicBool>,
+    /// Somebody ordered new codes for many.
+    renewing: Notify,
+    /// Who was brought lately, by their hosts.
+    brought: Limits,
     /// When this process began: nobody was looked for before.
     started: Time,
     codes: Limits,
+    content: content::Content,
+    /// What is written down of those who were refused.
+    refusals: Limits,
     proofs: proof::Used,
     previews: preview::Previews,
     logins: Limits,
     names: Limits,
     second_factors: Limits,
     stream_keys: Limits,
+    /// What is asked of the API, by address and by what they show.
+    asked: (Quota, Quota),
+    /// WebSockets that are open.
+    feeds: Arc<Occupancy>,
+    /// What organisers were told of keys that somebody else may have.
+    suspicions: Limits,
     passwords: Passwords,
     /// What people whom we know have begun.
     known: Pending<signin::Waiting>,
     /// What anybody has begun: where strangers push each other out, they push out nobody else.
     strangers: Pending<signin::Waiting>,
     provider: OnceLock<Provider>,
+    publish_tokens: OnceLock<PublishTokens>,
     accounts: watch::Sender<u64>,
+    /// Who they were when the database last answered, and when that was.
+    organisers: Mutex<HashMap<Digest, (Who, Duration)>>,
 }
 
 /// Why the door cannot be opened for business.
@@ -158,27 +200,16 @@ pub enum StartError {
     },
 }
 
-/// Somebody who wants to publish.
-#[derive(Clone, Copy, Debug)]
-pub struct PublishAttempt<'a> {
-    /// The key as the encoder sent it.
-    pub key: &'a str,
-    /// Where the encoder is.
-    pub address: IpAddr,
-}
-
-/// Why somebody may not publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PublishDenied {
-    /// The law says no.
-    #[error("this stream key may not publish")]
-    Denied(#[source] Denied),
-    /// Too many wrong keys from this address.
-    #[error("too many wrong stream keys")]
-    TooManyAttempts,
-    /// The database is away: fail closed, try again.
-    #[error("stream keys cannot be checked at the moment")]
-    Unavailable,
+/// Goes on past anything but a database that is away: a row that makes no sense must not keep everybody else waiting.
+fn past(result: Result<(), DbError>) -> Result<(), DbError> {
+    match result {
+        Err(error @ DbError::Unavailable(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a part of the sweep failed");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 impl Access {
@@ -188,7 +219,7 @@ impl Access {
     ///
     /// [`StartError`], in words for the operator.
     pub async fn start(world: World, settings: config::Access, master: &MasterKey) -> Result<Arc<Self>, StartError> {
-        let agreed = rekey::agree(&world, Duration::from_secs(settings.session_s), master).await?;
+        let agreed = rekey::agree(&world, visits::longest(&settings), master).await?;
         let World { db, clock, random, bus } = world;
         let rooms = Arc::new(Rooms::new());
         for event in events::all(&db).await? {
@@ -201,6 +232,7 @@ impl Access {
                 name,
                 device: session.device,
                 created_at: session.created_at,
+                came: clock.elapsed(),
                 expires_at: session.expires_at,
                 last_seen: session.last_seen_at,
                 cookie: session.cookie,
@@ -219,8 +251,15 @@ impl Access {
             lines: Lines::restore(&db, clock.now()).await?,
             questions: Arc::default(),
             orders: Orders::default(),
+            listening: heartbeat::Listening::default(),
+            notices: risk::Notices::default(),
+            doubt: Arc::default(),
+            renewing: Notify::new(),
+            brought: Limits::each_within(guests::MINUTE, guests::PER_MINUTE),
             started: clock.now(),
             codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
+            content: content::Content::default(),
+            refusals: Limits::new(refusals::NOTES_PER_ADDRESS, refusals::NOTES_TOTAL),
             proofs: proof::Used::default(),
             previews: preview::Previews::default(),
             // Passwords and keys have no budget over all addresses: nobody must be able to keep organisers out. What many
@@ -229,11 +268,16 @@ impl Access {
             names: Limits::each_within(signin::GUESSING, signin::WRONG_PER_NAME),
             second_factors: Limits::each_within(signin::GUESSING_DIGITS, signin::WRONG_DIGITS),
             stream_keys: Limits::new(settings.wrong_per_address, u32::MAX),
+            asked: (Quota::new(settings.requests_per_address), Quota::new(settings.requests_per_session)),
+            feeds: Occupancy::new(settings.feeds_each),
+            suspicions: Limits::each_within(publishing::SUSPECTED_WITHIN, publishing::SUSPICIONS),
             passwords: Passwords::new(),
             known: Pending::default(),
             strangers: Pending::default(),
             provider: OnceLock::new(),
+            publish_tokens: OnceLock::new(),
             accounts: watch::Sender::new(0),
+            organisers: Mutex::default(),
             db,
             clock,
             random,
@@ -249,59 +293,48 @@ impl Access {
     ///
     /// [`Denied`], for the log. The client is told the same thing whatever it is.
     pub fn watch(&self, token: &str, stream: &str) -> Result<Allowed<Watch>, Denied> {
+        self.watching(token, stream).map(|(allowed, _)| allowed)
+    }
+
+    /// The same, with the seat of whoever watches; previews have none.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Self::watch).
+    pub fn watching(&self, token: &str, stream: &str) -> Result<(Allowed<Watch>, Option<Arc<Seat>>), Denied> {
         let now = self.clock.now();
         let claims = self.keys.token.verify(token, now).map_err(|_| Denied::Unknown)?;
         let wanted: StreamId = stream.parse().map_err(|_| Denied::OtherStream)?;
         self.rooms.with(claims.session, |seat| {
-            let Some(seat) = seat else { return self.watch_preview(&claims, wanted, now) };
+            let Some(seat) = seat else {
+                return self.watch_preview(&claims, wanted, now).map(|allowed| (allowed, None));
+            };
             let facts = Facts::Viewer(Viewer {
                 session: Some(seat.over().map_or(SessionState::Active, SessionState::Ended)),
-                expires_at: claims.expires_at.min(seat.expires_at),
+                expires_at: claims.expires_at.min(seat.expires_at()),
                 epoch_is_current: seat.epoch_is(claims.epoch),
                 stream_matches: claims.stream == wanted && seat.stream == wanted,
             });
             let allowed = decide(Watch { session: seat.session, stream: wanted, event: seat.event }, &facts, now)?;
             seat.seen(now);
-            Ok(allowed)
+            Ok((allowed, Some(Arc::clone(seat))))
         })
     }
 
-    /// Whether an encoder may publish, and where to.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishDenied`].
-    pub async fn publish(&self, attempt: PublishAttempt<'_>) -> Result<Allowed<Publish>, PublishDenied> {
-        let _turn = self.stream_keys.turn(attempt.address).await;
-        let elapsed = self.clock.elapsed();
-        self.stream_keys.check(attempt.address, elapsed).map_err(|_| PublishDenied::TooManyAttempts)?;
-        let unavailable = |error: DbError| {
-            tracing::error!(error = &error as &dyn std::error::Error, "a stream key cannot be checked");
-            PublishDenied::Unavailable
-        };
-        let hash = self.keys.hash.digest(Purpose::StreamKey, attempt.key.as_bytes());
-        let Some(target) = stream_keys::by_hash(&self.db, hash).await.map_err(unavailable)? else {
-            self.stream_keys.wrong(attempt.address, elapsed);
-            return Err(PublishDenied::Denied(Denied::Unknown));
-        };
-        let now = self.clock.now();
-        let action = Publish {
-            stream: target.stream,
-            event: target.key.event,
-            key: target.key.id,
-            latency: target.latency,
-            dvr_window: target.dvr_window,
-            reconnect_window: target.reconnect_window,
-        };
-        let facts = Facts::Publisher(Publisher { key: target.key.state(), expires_at: target.key.expires_at });
-        let allowed = decide(action, &facts, now).map_err(PublishDenied::Denied)?;
-        let noted = async {
-            let mut tx = self.db.write().await?;
-            stream_keys::used(&mut tx, target.key.id, now).await?;
-            tx.commit().await
-        };
-        noted.await.map_err(unavailable)?;
-        Ok(allowed)
+    /// Counts a request to the API: where its address stands, and where what it shows stands, if it shows anything. Right
+    /// or wrong is not asked: that is for later, and costs more.
+    #[must_use]
+    pub fn asks(&self, address: IpAddr, shown: Option<&[u8]>) -> (Standing, Option<Standing>) {
+        let now = self.clock.elapsed();
+        let by_address = self.asked.0.ask(address, now);
+        let counted = shown.filter(|_| by_address.wait.is_none());
+        (by_address, counted.map(|shown| self.asked.1.ask(*blake3::hash(shown).as_bytes(), now)))
+    }
+
+    /// A place for one more WebSocket of a session, a question or an organiser; `None` when they hold as many as they may.
+    #[must_use]
+    pub fn feed(&self, whose: uuid::Uuid) -> Option<Occupied> {
+        self.feeds.take(whose)
     }
 
     /// Tells which sessions end, and why. A listener that is too slow misses some and is told so; whoever must not miss
@@ -311,14 +344,25 @@ impl Access {
         self.rooms.ended()
     }
 
+    /// Every room.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<Arc<Room>> {
+        self.rooms.rooms()
+    }
+
     /// The room of an event.
     #[must_use]
     pub fn room(&self, event: stagedoor_domain::id::EventId) -> Option<Arc<Room>> {
         self.rooms.room(event)
     }
 
-    /// Ends sessions whose time is up and writes down who was seen, until `stop`.
+    /// Ends sessions whose time is up, writes down who was seen, listens who is there and notes what is odd, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
+        // Each for itself: whoever listens waits for no database.
+        tokio::join!(self.keep_sweeping(&stop), self.keep_listening(&stop), self.keep_noticing(&stop));
+    }
+
+    async fn keep_sweeping(&self, stop: &CancellationToken) {
         let mut sweeps = 0_u32;
         loop {
             tokio::select! {
@@ -327,22 +371,7 @@ impl Access {
             }
             sweeps = sweeps.wrapping_add(1);
             self.geo.refresh(self.clock.elapsed()).await;
-            let result = async {
-                self.catch_up().await?;
-                self.expire().await?;
-                self.count();
-                if sweeps.is_multiple_of(SAMPLE_EVERY) {
-                    self.sample().await?;
-                }
-                self.turn_lines().await?;
-                self.turn_takeovers().await?;
-                if sweeps.is_multiple_of(SAVE_EVERY) {
-                    self.save_seen().await?;
-                    self.forget_takeovers().await?;
-                }
-                Ok::<_, DbError>(())
-            };
-            if let Err(error) = result.await {
+            if let Err(error) = self.sweep(sweeps).await {
                 // Expired sessions are refused anyway; what was not written is tried again.
                 tracing::warn!(error = &error as &dyn std::error::Error, "sessions cannot be swept");
             }
@@ -352,6 +381,29 @@ impl Access {
         }
     }
 
+    /// What time does, once.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Unavailable`]: there is no use in going on.
+    async fn sweep(&self, sweeps: u32) -> Result<(), DbError> {
+        past(self.catch_up().await)?;
+        past(self.settle_doubts().await)?;
+        past(self.prolong().await)?;
+        past(self.expire().await)?;
+        self.count();
+        if sweeps.is_multiple_of(SAMPLE_EVERY) {
+            past(self.sample().await)?;
+        }
+        past(self.turn_lines().await)?;
+        past(self.turn_takeovers().await)?;
+        if sweeps.is_multiple_of(SAVE_EVERY) {
+            past(self.save_seen().await)?;
+            past(self.forget_takeovers().await)?;
+        }
+        Ok(())
+    }
+
     /// Ends the sessions and invitations whose time is up: one turn of [`run`](Self::run).
     ///
     /// # Errors
@@ -359,7 +411,7 @@ impl Access {
     /// Any [`DbError`] of a statement.
     pub async fn expire(&self) -> Result<(), DbError> {
         let now = self.clock.now();
-        for seat in self.rooms.all().into_iter().filter(|seat| seat.expires_at <= now) {
+        for seat in self.rooms.all().into_iter().filter(|seat| seat.expires_at() <= now) {
             let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
             self.end_in(&mut tx, (seat.session, seat.event), EndReason::Expired, Actor::System, &mut ended).await?;
             self.commit(tx, ended).await?;
@@ -410,27 +462,34 @@ impl Access {
 
     async fn save_seen(&self) -> Result<(), DbError> {
         use std::sync::atomic::Ordering;
-        let changed: Vec<_> = self
+        let mut changed: Vec<_> = self
             .rooms
             .all()
             .into_iter()
             .filter(|seat| seat.last_seen().millis() / 1_000 != seat.saved_seen.load(Ordering::Relaxed))
             .collect();
-        for some in changed.chunks(SAVE_ROWS) {
+        changed.sort_unstable_by_key(|seat| seat.event);
+        let of_one_event = changed.chunk_by(|one, other| one.event == other.event);
+        for some in of_one_event.flat_map(|seats| seats.chunks(SAVE_ROWS)) {
             let mut tx = self.db.write().await?;
-            for seat in some {
-                sessions::seen(&mut tx, seat.session, seat.last_seen()).await?;
+            // Several sessions: whoever ends several of them waits, or we do.
+            if let Some(seat) = some.first() {
+                events::lock(&mut tx, seat.event).await?;
+            }
+            // To the second: pages report every five, so that ten thousand of them are a few statements.
+            let mut by_second: BTreeMap<i64, Vec<SessionId>> = BTreeMap::new();
+            let noted: Vec<_> = some.iter().map(|seat| (seat, seat.last_seen().millis() / 1_000)).collect();
+            for (seat, second) in &noted {
+                by_second.entry(*second).or_default().push(seat.session);
+            }
+            for (second, sessions) in by_second {
+                sessions::seen(&mut tx, &sessions, Time::from_millis(second * 1_000)).await?;
             }
             tx.commit().await?;
-            for seat in some {
-                seat.saved_seen.store(seat.last_seen().millis() / 1_000, Ordering::Relaxed);
+            for (seat, second) in noted {
+                seat.saved_seen.store(second, Ordering::Relaxed);
             }
         }
         Ok(())
-    }
-
-    /// Takes an ended session out of memory and tells everybody who waits for that.
-    fn forget(&self, session: SessionId, reason: EndReason) {
-        self.rooms.forget(session, reason);
     }
 }

@@ -1,5 +1,7 @@
 //! What organisers do: API tokens, stream keys, events.
 
+use std::time::Duration;
+
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{
     Action, Allowed, Broadcast, CreateEvent, Denied, EndReason, Facts, MintToken, Organise, Organiser, Purpose, Reach,
@@ -7,6 +9,8 @@ use stagedoor_domain::access::{
 };
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, KeyId, TokenId};
+use stagedoor_domain::network::Network;
+use stagedoor_domain::publish::Limits;
 
 use super::signin::{TOKEN_PREFIX, Who};
 use super::{Access, Unopenable};
@@ -15,7 +19,7 @@ use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::api_tokens::ApiToken;
 use crate::ports::db::events::Event;
 use crate::ports::db::stream_keys::StreamKey;
-use crate::ports::db::{DbError, api_tokens, events, stream_keys};
+use crate::ports::db::{DbError, Tx, api_tokens, events, stream_keys};
 
 impl Access {
     /// Asks the law whether `who` may do `action` now.
@@ -87,6 +91,7 @@ impl Access {
         }
         facts::append(&mut tx, &self.random, now, who.actor, Fact::TokenRevoked { token: id }).await?;
         tx.commit().await?;
+        self.accounts_changed();
         Ok(true)
     }
 
@@ -105,34 +110,45 @@ impl Access {
         let mut tx = self.db.write().await?;
         events::insert(&mut tx, allowed, event).await?;
         // Whoever makes an event gets its first key with it.
-        let (key, text) = self.fresh_key(event.id, None, now);
+        let (key, text) = self.fresh_key(event.id, NewKey::default(), now);
         stream_keys::insert_first(&mut tx, allowed, &key, self.key_hash(&text)).await?;
         facts::append(&mut tx, &self.random, now, actor, Fact::EventCreated { event: event.id }).await?;
-        tx.commit().await?;
-        self.rooms.open(event);
-        Ok(())
+        let event = event.clone();
+        self.commit_then(tx, move |rooms| rooms.open(&event)).await
     }
 
-    /// Writes changed settings of an event; says whether there is one.
+    /// Changes settings of the event of the permission with `edit`, which is given them as they are while nobody else can
+    /// change them; says whether there is such an event.
     ///
     /// # Errors
     ///
-    /// Any [`DbError`] of a statement.
-    pub async fn change_event(
+    /// Any [`DbError`] of a statement, and what `edit` says; then nothing has changed.
+    pub async fn edit_event<E: From<DbError>>(
         &self,
+        allowed: &Allowed<Organise>,
+        actor: Actor,
+        edit: impl FnOnce(&mut Event) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let mut tx = self.db.write().await?;
+        events::lock(&mut tx, allowed.event).await?;
+        let Some(mut event) = events::read(&mut tx, allowed.event).await? else { return Ok(false) };
+        edit(&mut event)?;
+        Ok(self.write_event(tx, allowed, actor, &event).await?)
+    }
+
+    async fn write_event(
+        &self,
+        mut tx: Tx,
         allowed: &Allowed<Organise>,
         actor: Actor,
         event: &Event,
     ) -> Result<bool, DbError> {
-        let mut tx = self.db.write().await?;
         if !events::update(&mut tx, allowed, event).await? {
             return Ok(false);
         }
         facts::append(&mut tx, &self.random, self.clock.now(), actor, Fact::EventChanged { event: event.id }).await?;
-        tx.commit().await?;
-        if let Some(room) = self.rooms.room(event.id) {
-            room.change(event);
-        }
+        let changed = event.clone();
+        self.commit_into(tx, self.rooms.room(event.id), move |room| room.change(&changed)).await?;
         self.bus.hint(Hint::Event(event.id, Topic::Settings));
         Ok(true)
     }
@@ -149,12 +165,14 @@ impl Access {
             return Ok(false);
         }
         facts::append(&mut tx, &self.random, self.clock.now(), actor, Fact::EventDeleted { event }).await?;
-        tx.commit().await?;
-        // First the door, then those inside: nobody can slip in between.
-        let room = self.rooms.close(event);
-        for seat in room.iter().flat_map(|room| room.seats()) {
-            self.forget(seat.session, EndReason::Ended);
-        }
+        self.commit_then(tx, move |rooms| {
+            // First the door, then those inside: nobody can slip in between.
+            let room = rooms.close(event);
+            for seat in room.iter().flat_map(|room| room.seats()) {
+                rooms.forget(seat.session, EndReason::Ended);
+            }
+        })
+        .await?;
         Ok(true)
     }
 
@@ -167,10 +185,10 @@ impl Access {
         &self,
         allowed: &Allowed<Broadcast>,
         actor: Actor,
-        expires_at: Option<Time>,
+        new: NewKey,
     ) -> Result<(StreamKey, Secret), DbError> {
         let (event, now) = (allowed.event, self.clock.now());
-        let (key, text) = self.fresh_key(event, expires_at, now);
+        let (key, text) = self.fresh_key(event, new, now);
         let mut tx = self.db.write().await?;
         stream_keys::insert(&mut tx, allowed, &key, self.key_hash(&text)).await?;
         facts::append(&mut tx, &self.random, now, actor, Fact::KeyCreated { event, key: key.id }).await?;
@@ -178,18 +196,85 @@ impl Access {
         Ok((key, text))
     }
 
-    fn fresh_key(&self, event: EventId, expires_at: Option<Time>, now: Time) -> (StreamKey, Secret) {
+    /// Changes name, end, ranges and limits of a stream key with `edit`; gives the key as it is then, or `None` when there
+    /// is none that was not withdrawn. Whoever publishes with it learns its new end from the live hub, which the caller
+    /// tells.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn change_key(
+        &self,
+        allowed: &Allowed<Broadcast>,
+        actor: Actor,
+        key: KeyId,
+        edit: impl FnOnce(&mut StreamKey),
+    ) -> Result<Option<StreamKey>, DbError> {
+        let (event, now) = (allowed.event, self.clock.now());
+        let mut tx = self.db.write().await?;
+        events::lock(&mut tx, event).await?;
+        let Some(mut row) = stream_keys::read(&mut tx, allowed, key).await? else { return Ok(None) };
+        edit(&mut row);
+        if !stream_keys::update(&mut tx, allowed, &row).await? {
+            return Ok(None);
+        }
+        facts::append(&mut tx, &self.random, now, actor, Fact::KeyChanged { event, key }).await?;
+        tx.commit().await?;
+        Ok(Some(row))
+    }
+
+    /// Makes a successor for a stream key that works, with the same restrictions; the old one ends after `overlap`, or
+    /// when it would have ended anyway. `None` when there is no such key. The caller tells the live hub.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn rotate_key(
+        &self,
+        allowed: &Allowed<Broadcast>,
+        actor: Actor,
+        key: KeyId,
+        overlap: Duration,
+    ) -> Result<Option<Rotated>, DbError> {
+        let (event, now) = (allowed.event, self.clock.now());
+        let mut tx = self.db.write().await?;
+        events::lock(&mut tx, event).await?;
+        let Some(mut old) = stream_keys::read(&mut tx, allowed, key).await? else { return Ok(None) };
+        if old.revoked_at.is_some() || old.used_up || old.expires_at.is_some_and(|end| now >= end) {
+            return Ok(None);
+        }
+        let like = NewKey {
+            name: old.name.clone(),
+            expires_at: old.expires_at,
+            networks: old.networks.clone(),
+            limits: old.limits,
+            one_time: old.one_time,
+        };
+        let (new, text) = self.fresh_key(event, like, now);
+        let end = now.plus(overlap);
+        old.expires_at = Some(old.expires_at.map_or(end, |before| before.min(end)));
+        stream_keys::insert(&mut tx, allowed, &new, self.key_hash(&text)).await?;
+        stream_keys::update(&mut tx, allowed, &old).await?;
+        facts::append(&mut tx, &self.random, now, actor, Fact::KeyCreated { event, key: new.id }).await?;
+        let fact = Fact::KeyRotated { event, key, successor: new.id };
+        facts::append(&mut tx, &self.random, now, actor, fact).await?;
+        tx.commit().await?;
+        Ok(Some(Rotated { old, new, text }))
+    }
+
+    fn fresh_key(&self, event: EventId, new: NewKey, now: Time) -> (StreamKey, Secret) {
         let id = KeyId::new(self.random.uuid(now));
         let text = Secret::from_random("", self.random.bytes());
+        let NewKey { name, expires_at, networks, limits, one_time } = new;
         let key = StreamKey {
-            id,
-            event,
             sealed: self.keys.vault.seal(Sealed::StreamKey(id), text.expose(), &self.random),
             hint: text.hint(),
-            created_at: now,
+            name,
             expires_at,
-            revoked_at: None,
-            last_used_at: None,
+            networks,
+            limits,
+            one_time,
+            ..StreamKey::new(id, event, now)
         };
         (key, text)
     }
@@ -238,6 +323,32 @@ impl Access {
         tx.commit().await?;
         Ok(secret)
     }
+}
+
+/// What a stream key is made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewKey {
+    /// What organisers call it; may be empty.
+    pub name: String,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// Only from these ranges of addresses; empty for all.
+    pub networks: Vec<Network>,
+    /// What may be sent with it, instead of what the event allows.
+    pub limits: Option<Limits>,
+    /// Good for one broadcast.
+    pub one_time: bool,
+}
+
+/// A stream key and its successor.
+#[derive(Debug)]
+pub struct Rotated {
+    /// The key that ends.
+    pub old: StreamKey,
+    /// The one that stays.
+    pub new: StreamKey,
+    /// Its text.
+    pub text: Secret,
 }
 
 /// Why a secret is not shown.

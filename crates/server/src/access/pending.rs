@@ -74,7 +74,8 @@ impl<T> Pending<T> {
         (entry.until > now).then_some(entry.what)
     }
 
-    /// What `look` sees in what `ticket` names, which stays. At most `tries` times: then it is gone.
+    /// What `look` sees in what `ticket` names, which stays until it is taken. At most `tries` times: with the next it is
+    /// gone.
     pub(super) fn look<R>(
         &self,
         ticket: &str,
@@ -85,16 +86,11 @@ impl<T> Pending<T> {
         let mut entries = self.entries();
         let entry = entries.get_mut(ticket).filter(|entry| entry.until > now)?;
         entry.tries += 1;
-        let seen = if entry.tries <= tries { look(&entry.what) } else { None };
-        if entry.tries >= tries {
+        if entry.tries > tries {
             entries.remove(ticket);
+            return None;
         }
-        seen
-    }
-
-    /// Forgets what `ticket` names.
-    pub(super) fn forget(&self, ticket: &str) {
-        self.entries().remove(ticket);
+        look(&entry.what)
     }
 }
 
@@ -135,6 +131,9 @@ mod tests {
         }
         assert_eq!(pending.look(ticket.expose(), at(1), 3, |seven| Some(*seven)), None);
         assert_eq!(pending.take(ticket.expose(), at(1)), None);
+        let last = pending.put(8, HOME, at(0), &random);
+        assert_eq!(pending.look(last.expose(), at(1), 1, |eight| Some(*eight)), Some(8));
+        assert_eq!(pending.take(last.expose(), at(1)), Some(8), "the last look may be the right one");
     }
 
     #[test]

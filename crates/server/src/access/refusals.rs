@@ -1,5 +1,7 @@
 //! What is written down when somebody is not let in.
 
+use std::net::IpAddr;
+
 use stagedoor_domain::fact::{Fact, Refusal};
 use stagedoor_domain::id::EventId;
 use stagedoor_domain::incident::Kind;
@@ -9,6 +11,11 @@ use crate::facts::incident::{self, Raise};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::DbError;
+
+/// Refusals of one address that are written down in a minute: as many as a person makes.
+pub(super) const NOTES_PER_ADDRESS: u32 = 5;
+/// Refusals that are written down in a minute, whoever they are.
+pub(super) const NOTES_TOTAL: u32 = 600;
 
 /// Whether wrong codes came faster than people mistype before an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +34,18 @@ impl Access {
 
     /// Writes down that somebody was refused, and raises an incident with the wrong code that makes a storm. Who has to
     /// wait or to prove work was not judged, and is not written down: that would be a write for every request of a flood.
-    pub(super) async fn note_refused(&self, event: EventId, refused: &RedeemRefused, before: Before) {
+    /// For the same reason no more is written down of an address, or of all together, than [`NOTES_PER_ADDRESS`] and
+    /// [`NOTES_TOTAL`]: wrong codes are fewer by themselves.
+    pub(super) async fn note_refused(&self, event: EventId, address: IpAddr, refused: &RedeemRefused, before: Before) {
         let Some(reason) = reason(refused) else { return };
+        if reason != Refusal::WrongCode {
+            let elapsed = self.clock.elapsed();
+            if self.refusals.check(address, elapsed).is_err() || self.refusals.is_hot(elapsed) {
+                metrics::counter!("door_refusals_unwritten_total").increment(1);
+                return;
+            }
+            self.refusals.wrong(address, elapsed);
+        }
         if let Err(error) = self.write_refused(event, reason, before).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a refusal cannot be written down");
         }

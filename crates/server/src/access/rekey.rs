@@ -24,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::keys::{Kept, MasterKey, MasterKeyError, short};
 use super::own::LOG_KEY;
-use super::{Access, StartError};
+use super::{Access, StartError, visits};
 use crate::facts::{self, Actor};
 use crate::ports::World;
 use crate::ports::db::sealed::{self, Column, Person};
-use crate::ports::db::{Db, DbError, settings};
+use crate::ports::db::{Db, DbError, events, settings};
 
 /// The setting with the names of the master keys that rows hang on.
 const FINGERPRINT: &str = "master_key_fingerprint";
@@ -126,8 +126,8 @@ pub async fn rekeyed(db: &Db) -> Result<Option<Rekeyed>, DbError> {
 }
 
 /// Compares the master key with the one that the rows hang on; a new one is noted, so that whoever starts from here on needs
-/// both until all rows have moved. Tokens signed by the one before count for `session`, the longest visit there is.
-pub(super) async fn agree(world: &World, session: Duration, master: &MasterKey) -> Result<Agreed, StartError> {
+/// both until all rows have moved. Tokens signed by the one before count for `longest`, as long as a session may last.
+pub(super) async fn agree(world: &World, longest: Duration, master: &MasterKey) -> Result<Agreed, StartError> {
     let now = world.clock.now();
     let mut tx = world.db.write().await?;
     let known = settings::lock(&mut tx, FINGERPRINT).await?;
@@ -148,7 +148,7 @@ pub(super) async fn agree(world: &World, session: Duration, master: &MasterKey) 
     let turned = !names.contains(&present);
     if turned {
         kept.hashes.push(world.random.bytes());
-        kept.tokens.extend(keys.last().map(|key| (key.token_key(), now.plus(session))));
+        kept.tokens.extend(keys.last().map(|key| (key.token_key(), now.plus(longest))));
         names.push(present.clone());
         facts::append(&mut tx, &world.random, now, Actor::Operator, Fact::MasterKeyChanged).await?;
     }
@@ -184,7 +184,7 @@ impl Access {
     ///
     /// [`StartError::MissingMasterKey`] without one that rows still hang on; then everything stays as it was.
     pub async fn take_up(&self, master: &MasterKey) -> Result<(), StartError> {
-        let agreed = agree(&self.world(), Duration::from_secs(self.settings.session_s), master).await?;
+        let agreed = agree(&self.world(), visits::longest(&self.settings), master).await?;
         self.keys.turn(master, &agreed.before, &agreed.kept);
         {
             let mut state = self.rekeying.state();
@@ -381,12 +381,17 @@ impl Access {
     }
 
     async fn replace_people(&self, anew: &[(Person, Person)], pass: &Pass) -> Result<(), DbError> {
-        let mut tx = self.db.write().await?;
-        for (old, new) in anew {
-            sealed::replace_person(&mut tx, old, new).await?;
+        for some in anew.chunk_by(|one, other| one.0.invitation.event == other.0.invitation.event) {
+            let Some((first, _)) = some.first() else { continue };
+            let mut tx = self.db.write().await?;
+            events::lock(&mut tx, first.invitation.event).await?;
+            for (old, new) in some {
+                sealed::replace_person(&mut tx, old, new).await?;
+            }
+            pass.note(&mut tx).await?;
+            tx.commit().await?;
         }
-        pass.note(&mut tx).await?;
-        tx.commit().await
+        Ok(())
     }
 
     /// Somebody's row with everything sealed and hashed by the present keys; `None` when it is already. What is not hashed
@@ -450,6 +455,7 @@ fn named(column: Column, id: &str) -> Option<Sealed> {
         Column::Totp => Sealed::Totp(id.parse().ok()?),
         Column::Webhook | Column::WebhookBefore => Sealed::Webhook(id.parse().ok()?),
         Column::ImportFile => Sealed::ImportFile(id.parse().ok()?),
+        Column::ContentKey => Sealed::ContentKey(id.parse().ok()?),
         Column::Message => Sealed::Message(id.parse().ok()?),
     })
 }

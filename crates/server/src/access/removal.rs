@@ -4,20 +4,26 @@
 //! database is away an organiser must not have to wait with somebody who disturbs an evening: memory goes first then, and
 //! the order is carried out in the database as soon as it is back. A process that dies in between has forgotten it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use stagedoor_domain::access::{Allowed, EndAll, EndReason, Moderate};
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
+use stagedoor_domain::risk::Tampered;
 
 use super::rooms::Over;
 use super::{Access, Ended};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
-use crate::ports::db::{DbError, events, invitations, sessions, takeovers};
+use crate::ports::db::{DbError, Tx, events, invitations, sessions, takeovers};
 
 /// Sessions in orders that wait for the database; beyond them an order is refused.
 const WAITING_MAX: usize = 20_000;
+
+/// A database that takes longer is as good as away: memory goes first.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How somebody is sent out.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +39,8 @@ pub struct SendOut {
 pub struct SentOut {
     /// Sessions that are over.
     pub sessions: usize,
+    /// Invitations that let nobody in any more and did before.
+    pub blocked: usize,
     /// Whether that is written down: not yet while the database is away.
     pub recorded: bool,
 }
@@ -40,6 +48,8 @@ pub struct SentOut {
 #[derive(Clone, Debug)]
 enum Whom {
     Sessions(Vec<SessionId>),
+    /// Somebody whose page or requests were tampered with.
+    Suspect(SessionId),
     Everybody,
 }
 
@@ -52,9 +62,19 @@ struct Order {
 }
 
 impl Order {
+    /// Who was named.
+    fn sessions(&self) -> &[SessionId] {
+        match &self.whom {
+            Whom::Sessions(sessions) => sessions,
+            Whom::Suspect(session) => std::slice::from_ref(session),
+            Whom::Everybody => &[],
+        }
+    }
+
     fn over(&self) -> Over {
         let reason = match self.whom {
             Whom::Everybody => EndReason::Ended,
+            Whom::Suspect(_) => EndReason::Tampering,
             Whom::Sessions(_) if self.how.block => EndReason::Blocked,
             Whom::Sessions(_) => EndReason::Kicked,
         };
@@ -64,34 +84,51 @@ impl Order {
 
 /// Orders that memory has carried out and the database has not.
 #[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<Vec<(Order, usize)>>);
+pub(super) struct Orders {
+    waiting: Mutex<VecDeque<(Order, usize)>>,
+    /// Held by whoever writes them down: each is written once.
+    writing: tokio::sync::Mutex<()>,
+}
 
 impl Orders {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Order, usize)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says whether there was room.
     fn keep(&self, order: Order, sessions: usize) -> bool {
-        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.waiting();
         let waiting: usize = orders.iter().map(|(_, sessions)| sessions).sum();
         let fits = waiting.saturating_add(sessions) <= WAITING_MAX;
         if fits {
-            orders.push((order, sessions.max(1)));
+            orders.push_back((order, sessions.max(1)));
         }
         fits
     }
 
     fn first(&self) -> Option<Order> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).first().map(|(order, _)| order.clone())
+        self.waiting().front().map(|(order, _)| order.clone())
     }
 
     fn done(&self) {
-        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !orders.is_empty() {
-            orders.remove(0);
-        }
+        self.waiting().pop_front();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting().is_empty()
     }
 }
 
+/// What an order did, as it is written down.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    sessions: usize,
+    blocked: usize,
+}
+
 impl Access {
-    /// Sends viewers of the event of the permission out. Whoever is not there any more is left alone.
+    /// Sends viewers of the event of the permission out. Whoever is not there any more is left alone; only somebody who is
+    /// to be kept out is kept out all the same, and sent out of wherever they came in since.
     ///
     /// # Errors
     ///
@@ -104,14 +141,32 @@ impl Access {
         how: SendOut,
     ) -> Result<SentOut, DbError> {
         let event = allowed.event;
-        let mut here: Vec<_> = sessions.to_vec();
-        here.sort_unstable();
-        here.dedup();
-        here.retain(|session| self.rooms.with(*session, |seat| seat.is_some_and(|seat| seat.event == event)));
-        if here.is_empty() {
-            return Ok(SentOut { sessions: 0, recorded: true });
+        let mut whom: Vec<_> = sessions.to_vec();
+        whom.sort_unstable();
+        whom.dedup();
+        if !how.block {
+            whom.retain(|session| self.is_in(*session, event));
         }
-        self.order(Order { event, actor, whom: Whom::Sessions(here), how }).await
+        if whom.is_empty() {
+            return Ok(SentOut { sessions: 0, blocked: 0, recorded: true });
+        }
+        self.order(Order { event, actor, whom: Whom::Sessions(whom), how }).await
+    }
+
+    /// Sends out somebody whose page or requests were tampered with: on the word of the law, not of an organiser.
+    ///
+    /// # Errors
+    ///
+    /// As [`kick`](Self::kick).
+    pub(super) async fn send_out_for_tampering(
+        &self,
+        _: Tampered,
+        event: EventId,
+        session: SessionId,
+        words: Arc<str>,
+    ) -> Result<SentOut, DbError> {
+        let how = SendOut { words: Some(words), block: false };
+        self.order(Order { event, actor: Actor::System, whom: Whom::Suspect(session), how }).await
     }
 
     /// Ends every session of the event of the permission at once: their tokens are of an earlier epoch from then on.
@@ -156,15 +211,23 @@ impl Access {
         Ok(true)
     }
 
+    fn is_in(&self, session: SessionId, event: EventId) -> bool {
+        self.rooms.with(session, |seat| seat.is_some_and(|seat| seat.event == event))
+    }
+
     async fn order(&self, order: Order) -> Result<SentOut, DbError> {
-        let away = match self.carry_out(&order).await {
-            Ok(sessions) => return Ok(SentOut { sessions, recorded: true }),
+        // What is under way when the patience ends may be done all the same: done again, it changes nothing.
+        let carried_out = tokio::time::timeout(PATIENCE, self.carry_out(&order)).await;
+        let away = match carried_out.unwrap_or_else(|_| Err(DbError::late())) {
+            Ok(Done { sessions, blocked }) => return Ok(SentOut { sessions, blocked, recorded: true }),
             Err(error @ DbError::Unavailable(_)) => error,
             Err(error) => return Err(error),
         };
         let Some(room) = self.rooms.room(order.event) else { return Err(away) };
-        let whom = match &order.whom {
-            Whom::Sessions(sessions) => sessions.clone(),
+        let whom: Vec<_> = match &order.whom {
+            Whom::Sessions(_) | Whom::Suspect(_) => {
+                order.sessions().iter().copied().filter(|it| self.is_in(*it, order.event)).collect()
+            }
             Whom::Everybody => room.seats().iter().map(|seat| seat.session).collect(),
         };
         if !self.orders.keep(order.clone(), whom.len()) {
@@ -177,7 +240,18 @@ impl Access {
         for session in &whom {
             self.rooms.forget(*session, order.over());
         }
-        Ok(SentOut { sessions: whom.len(), recorded: false })
+        let blocked = if order.how.block { whom.len() } else { 0 };
+        Ok(SentOut { sessions: whom.len(), blocked, recorded: false })
+    }
+
+    /// Lets nobody in past an order that was given while the database was away; a database that cannot take the order in
+    /// time cannot let anybody in either.
+    ///
+    /// # Errors
+    ///
+    /// As [`catch_up`](Self::catch_up).
+    pub(super) async fn caught_up(&self) -> Result<(), DbError> {
+        tokio::time::timeout(PATIENCE, self.catch_up()).await.unwrap_or_else(|_| Err(DbError::late()))
     }
 
     /// Writes down the orders that waited for the database: one turn of [`run`](Self::run).
@@ -186,6 +260,10 @@ impl Access {
     ///
     /// Any [`DbError`] of a statement; the orders go on waiting while the database is away.
     pub async fn catch_up(&self) -> Result<(), DbError> {
+        if self.orders.is_empty() {
+            return Ok(());
+        }
+        let _turn = self.orders.writing.lock().await;
         while let Some(order) = self.orders.first() {
             match self.carry_out(&order).await {
                 Err(error @ DbError::Unavailable(_)) => return Err(error),
@@ -200,49 +278,71 @@ impl Access {
         Ok(())
     }
 
-    /// One transaction; how many sessions it ended.
-    async fn carry_out(&self, order: &Order) -> Result<usize, DbError> {
-        let (event, actor, now) = (order.event, order.actor, self.clock.now());
+    /// One transaction.
+    async fn carry_out(&self, order: &Order) -> Result<Done, DbError> {
+        let (event, actor) = (order.event, order.actor);
         let (mut tx, mut ended) = (self.db.write().await?, Ended::default());
         // Orders about one event come one after the other.
         events::lock(&mut tx, event).await?;
-        let mut count = 0;
+        let mut done = Done::default();
         match &order.whom {
-            Whom::Sessions(sessions) => {
+            Whom::Sessions(_) | Whom::Suspect(_) => {
+                let sessions = order.sessions();
+                let mut rows = Vec::with_capacity(sessions.len());
                 for session in sessions {
-                    let was_active = self.end_in(&mut tx, (*session, event), order.over(), actor, &mut ended).await?;
-                    count += usize::from(was_active);
-                    let Some(row) = sessions::read(&mut tx, *session).await?.filter(|_| order.how.block) else {
-                        continue;
-                    };
-                    let invitation = row.invitation;
-                    if invitations::block(&mut tx, event, invitation, now).await? {
-                        let fact = Fact::InvitationBlocked { event, invitation };
-                        facts::append(&mut tx, &self.random, now, actor, fact).await?;
+                    rows.extend(sessions::read(&mut tx, *session).await?.filter(|row| row.event == event));
+                }
+                // As everybody holds several invitations: two who do wait for each other, and not both for ever.
+                rows.sort_unstable_by_key(|row| (row.invitation, row.id));
+                for row in rows {
+                    let was_active = self.end_in(&mut tx, (row.id, event), order.over(), actor, &mut ended).await?;
+                    done.sessions += usize::from(was_active);
+                    if order.how.block {
+                        ended = ended.and(self.keep_out(&mut tx, order, row.invitation, &mut done).await?);
                     }
                 }
             }
             Whom::Everybody => {
+                let now = self.clock.now();
                 let epoch = events::raise_epoch(&mut tx, event).await?.ok_or(DbError::Gone)?;
                 for session in sessions::end_all(&mut tx, event, order.over().reason, now).await? {
                     ended.sessions.push((session, order.over()));
                 }
-                count = ended.sessions.len();
+                done.sessions = ended.sessions.len();
                 for question in takeovers::cancel_all(&mut tx, event, now).await? {
                     let (takeover, state) = (question.id, question.state);
                     let fact = Fact::TakeoverChanged { event, takeover, state };
                     facts::append(&mut tx, &self.random, now, actor, fact).await?;
                     ended.questions.push(question);
                 }
-                let fact = Fact::SessionsEnded { event, count: count as u64, epoch };
+                let fact = Fact::SessionsEnded { event, count: done.sessions as u64, epoch };
                 facts::append(&mut tx, &self.random, now, actor, fact).await?;
                 ended.epoch = Some((event, epoch));
             }
         }
         self.commit(tx, ended).await?;
-        if order.how.block {
+        if done.blocked > 0 {
             self.bus.hint(Hint::Event(event, Topic::Invitations));
         }
-        Ok(count)
+        Ok(done)
+    }
+
+    /// Keeps the invitee out to whom a session of the order belongs, also where they came in since it was given.
+    async fn keep_out(
+        &self,
+        tx: &mut Tx,
+        order: &Order,
+        invitation: InvitationId,
+        done: &mut Done,
+    ) -> Result<Ended, DbError> {
+        let (event, now) = (order.event, self.clock.now());
+        if invitations::block(tx, event, invitation, now).await? {
+            done.blocked += 1;
+            let fact = Fact::InvitationBlocked { event, invitation };
+            facts::append(tx, &self.random, now, order.actor, fact).await?;
+        }
+        let since = self.end_sessions_of(tx, order.actor, &[invitation], order.over()).await?;
+        done.sessions += since.len();
+        Ok(since)
     }
 }

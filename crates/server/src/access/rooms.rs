@@ -1,7 +1,7 @@
 //! Who is in: every active session, in memory. The database is the truth; this is what makes a media request cost a
 //! microsecond and survive a database that is away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,17 +10,21 @@ use std::time::Duration;
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Digest, EndReason};
 use stagedoor_domain::event::Policy;
-use stagedoor_domain::id::{EventId, InvitationId, SessionId, StreamId, TeamId};
+use stagedoor_domain::id::{EventId, InvitationId, SessionId, StreamId, TakeoverId, TeamId};
 use tokio::sync::{broadcast, watch};
 
+use super::content::Asked;
 use super::details::{self, Details};
-use super::geo::Place;
+use super::heartbeat::{Asking, Pulse};
+use super::risk;
 use crate::ports::db::events::Event;
 use crate::ports::db::takeovers::Takeover;
 
 /// Parts of the table with a lock each: a viewer who comes or goes holds up one media request in a hundred, for less
 /// than a microsecond.
 const SHARDS: usize = 128;
+/// Closed questions that a seat remembers: more than are asked while somebody may still tell an old one.
+const CLOSED_MAX: usize = 8;
 /// Ended sessions that a slow listener may be behind before it misses some.
 const ENDED_BACKLOG: usize = 1_024;
 
@@ -36,6 +40,10 @@ pub struct Room {
     seats: RwLock<HashMap<SessionId, Arc<Seat>>>,
     refused: AtomicU64,
     audience: Audience,
+    /// Since when its pages are asked whether they are there.
+    pub(super) asking: Asking,
+    /// Held by whoever writes down what memory keeps as well.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// How many watched, for those who were not looking.
@@ -80,19 +88,21 @@ pub struct Seat {
     pub stream: StreamId,
     /// Whose code opened it.
     pub invitation: InvitationId,
-    /// The invitee.
-    pub name: String,
     /// The browser in words.
     pub device: String,
     /// When it was opened.
     pub created_at: Time,
-    /// When it ends by itself.
-    pub expires_at: Time,
     pub(super) cookie: Digest,
+    /// When it ends by itself, in milliseconds; it only moves forward.
+    expires_at: AtomicI64,
     /// The room's own: reading it moves no counter that other viewers' requests move as well.
     epoch: Arc<AtomicU32>,
     /// Seconds since 1970: a media request costs one relaxed store.
     last_seen: AtomicI64,
+    /// When its page last reported, in milliseconds; 0 for never. Media requests do not count: they are no page.
+    heard: AtomicI64,
+    /// The keys it asked for lately.
+    keys: Mutex<Asked>,
     /// What the database knows of `last_seen`.
     pub(super) saved_seen: AtomicI64,
     report: Mutex<Report>,
@@ -102,7 +112,11 @@ pub struct Seat {
     looked: AtomicI64,
     /// The last question whether its code may go on elsewhere.
     asked: watch::Sender<Option<Arc<Takeover>>>,
+    /// The last questions that are closed.
+    closed: Mutex<VecDeque<TakeoverId>>,
     pub(super) details: details::Kept,
+    pub(super) pulse: Pulse,
+    pub(super) risk: risk::Kept,
     over: watch::Sender<Option<Over>>,
 }
 
@@ -141,6 +155,8 @@ pub(super) struct NewSeat {
     pub(super) name: String,
     pub(super) device: String,
     pub(super) created_at: Time,
+    /// When it was made here, on the monotonic clock.
+    pub(super) came: Duration,
     pub(super) expires_at: Time,
     pub(super) last_seen: Time,
     pub(super) cookie: Digest,
@@ -182,6 +198,11 @@ impl Room {
         Arc::clone(&read(&self.settings).policy)
     }
 
+    /// Held from a commit until memory knows of it, so that what was written last is what memory knows.
+    pub(super) fn changing(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.changing
+    }
+
     /// Takes over changed settings.
     pub(super) fn change(&self, event: &Event) {
         *write(&self.settings) = Settings::of(event);
@@ -193,6 +214,11 @@ impl Room {
         let mut seats: Vec<_> = read(&self.seats).values().cloned().collect();
         seats.sort_unstable_by_key(|seat| seat.session);
         seats
+    }
+
+    /// Whoever is in with an invitation.
+    pub(super) fn seat_of(&self, invitation: InvitationId) -> Option<Arc<Seat>> {
+        read(&self.seats).values().find(|seat| seat.invitation == invitation).cloned()
     }
 
     /// How many have a seat, watching or not.
@@ -262,6 +288,17 @@ impl Seat {
     /// A request or a report this recent counts as watching: players ask at least every four seconds.
     pub const WATCHING: Duration = Duration::from_secs(12);
 
+    /// When it ends by itself, unless it is watched until then.
+    #[must_use]
+    pub fn expires_at(&self) -> Time {
+        Time::from_millis(self.expires_at.load(Ordering::Relaxed))
+    }
+
+    /// It goes on until `end`: its row says so.
+    pub(super) fn stays_until(&self, end: Time) {
+        self.expires_at.fetch_max(end.millis(), Ordering::Relaxed);
+    }
+
     /// When this session last asked for something, to the second.
     #[must_use]
     pub fn last_seen(&self) -> Time {
@@ -280,6 +317,12 @@ impl Seat {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The invitee, as they are called now.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        self.details.get().name
+    }
+
     /// What organisers see of whoever sits here.
     #[must_use]
     pub fn details(&self) -> Details {
@@ -292,15 +335,22 @@ impl Seat {
         self.details.version()
     }
 
-    /// Keeps where its page was last heard from.
-    pub fn came_from(&self, place: &Place) {
-        self.details.came_from(place);
-    }
-
     /// Keeps what its page says, and that it is there.
     pub fn reported(&self, report: Report, now: Time) {
         *self.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        self.heard.store(now.millis(), Ordering::Relaxed);
         self.seen(now);
+    }
+
+    /// When its page last reported, if ever since this process began.
+    pub(super) fn heard(&self) -> Option<Time> {
+        let heard = self.heard.load(Ordering::Relaxed);
+        (heard != 0).then(|| Time::from_millis(heard))
+    }
+
+    /// Counts a request for a key.
+    pub(super) fn asked_for_key<T>(&self, count: impl FnOnce(&mut Asked) -> T) -> T {
+        count(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether somebody sits in front of it at `now`: a page with an open feed is in the foreground, and says so.
@@ -322,13 +372,25 @@ impl Seat {
         self.asked.subscribe()
     }
 
-    /// What is known about a question; older news than what is known already is none.
+    /// What is known about a question; older news than what is known already is none. A code has one open question at a
+    /// time: another one that is open is the next one, whatever the clock said when it was asked, unless it is known to be
+    /// closed.
     pub(super) fn ask(&self, question: &Arc<Takeover>) {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.contains(&question.id) {
+            return;
+        }
+        if !question.state.is_open() {
+            closed.push_back(question.id);
+            if closed.len() > CLOSED_MAX {
+                closed.pop_front();
+            }
+        }
         self.asked.send_if_modified(|known| {
-            let news = known.as_ref().is_none_or(|known| match known.id == question.id {
-                true => known.state.comes_before(question.state),
-                false => known.id < question.id,
-            });
+            let news = match known.as_ref().filter(|known| known.id == question.id) {
+                Some(known) => known.state.comes_before(question.state),
+                None => question.state.is_open(),
+            };
             if news {
                 *known = Some(Arc::clone(question));
             }
@@ -444,6 +506,8 @@ impl Rooms {
             seats: RwLock::default(),
             refused: AtomicU64::new(0),
             audience: Audience::default(),
+            asking: Asking::default(),
+            changing: Arc::default(),
         };
         write(&self.rooms).entry(event.id).or_insert_with(|| Arc::new(room));
     }
@@ -466,19 +530,23 @@ impl Rooms {
             event,
             stream: room.stream,
             invitation: new.invitation,
-            name: new.name,
             device: new.device,
             created_at: new.created_at,
-            expires_at: new.expires_at,
+            expires_at: AtomicI64::new(new.expires_at.millis()),
             cookie: new.cookie,
             epoch: Arc::clone(&room.epoch),
             last_seen: AtomicI64::new(seconds),
+            heard: AtomicI64::new(0),
+            keys: Mutex::default(),
             saved_seen: AtomicI64::new(seconds),
             report: Mutex::default(),
             looking: AtomicU32::new(0),
             looked: AtomicI64::new(0),
+            closed: Mutex::default(),
             asked: watch::Sender::new(None),
-            details: details::Kept::default(),
+            details: details::Kept::of(&new.name),
+            pulse: Pulse::at(new.came),
+            risk: risk::Kept::default(),
             over: watch::Sender::new(None),
         });
         write(&room.seats).insert(seat.session, Arc::clone(&seat));

@@ -13,10 +13,11 @@
 //! password is the same, in words and in time, whether the account exists, is disabled or does not.
 
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Credential, Purpose, Role, Scopes, Secret};
+use stagedoor_domain::access::{Credential, Digest, Purpose, Role, Scopes, Secret};
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{BrowserId, TeamId, UserId};
 use tokio::sync::watch;
@@ -27,12 +28,19 @@ use super::password::PASSWORD_BYTES_MAX;
 use crate::facts::{self, Actor};
 use crate::ports::db::browsers::{self, Browser, Method};
 use crate::ports::db::users::{self, User};
-use crate::ports::db::{DbError, api_tokens, factors, teams};
+use crate::ports::db::{DbError, Tx, api_tokens, factors, teams};
 
 /// A signed-in browser stays so for a week; then a person signs in again.
 const SIGNED_IN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long after the database last answered somebody may still send viewers out: longer than an outage that anybody sits
+/// through.
+const REMEMBERED: Duration = Duration::from_secs(10 * 60);
+/// Organisers who are remembered.
+const REMEMBERED_MAX: usize = 1_000;
 /// `last_seen_at` of a browser and `last_used_at` of an API token are written at most this often.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
+/// Whoever asks waits this long for it, no longer.
+const NOTE_WAIT: Duration = Duration::from_millis(250);
 /// Wrong second factors before the password has to be typed again.
 const TRIES_MAX: u32 = 5;
 /// Wrong passwords for one name, whether anybody has it or not, from browsers that never signed in with it …
@@ -165,7 +173,12 @@ pub(super) enum Waiting {
     /// A challenge waits for a new passkey.
     AddPasskey { user: UserId, state: Box<webauthn_rs::prelude::PasskeyRegistration> },
     /// A challenge waits for one of somebody's passkeys.
-    Passkey { user: UserId, state: Box<webauthn_rs::prelude::PasskeyAuthentication> },
+    Passkey {
+        user: UserId,
+        state: Box<webauthn_rs::prelude::PasskeyAuthentication>,
+        /// The ticket of the right password that it is the second half of; it is used up with it.
+        after: Option<Secret>,
+    },
     /// A challenge waits for anybody's passkey.
     AnyPasskey { state: Box<webauthn_rs::prelude::DiscoverableAuthentication> },
     /// A journey to the identity provider waits for its return.
@@ -259,8 +272,13 @@ impl Access {
             self.second_factors.wrong(self.name_hash(&user.username), self.clock.elapsed());
             return Err(self.wrong(arrival.address).await);
         }
-        self.known.forget(ticket);
+        self.use_up(ticket)?;
         self.let_in(user, arrival, Method::Password, true).await
+    }
+
+    /// A ticket lets one browser in: of two right factors that come at once, one is too late.
+    pub(super) fn use_up(&self, ticket: &str) -> Result<(), SignInRefused> {
+        self.known.take(ticket, self.clock.elapsed()).map(drop).ok_or(SignInRefused::TooLate)
     }
 
     /// Whose password the ticket stands for; counts as a try.
@@ -469,14 +487,16 @@ impl Access {
         Ok(SignedIn { who, cookie, max_age: SIGNED_IN, familiar, familiar_age: FAMILIAR })
     }
 
-    /// Signs the browser with this cookie out.
+    /// Signs the browser with this cookie out, and writes it down when somebody was signed in there.
     ///
     /// # Errors
     ///
     /// Any [`DbError`] of a statement.
     pub async fn sign_out(&self, cookie: &str) -> Result<(), DbError> {
+        let hash = self.keys.hash.digest(Purpose::UserCookie, cookie.as_bytes());
         let mut tx = self.db.write().await?;
-        browsers::delete_by_cookie(&mut tx, self.keys.hash.digest(Purpose::UserCookie, cookie.as_bytes())).await?;
+        let Some(user) = browsers::delete_by_cookie(&mut tx, hash).await? else { return Ok(()) };
+        facts::append(&mut tx, &self.random, self.clock.now(), Actor::User(user), Fact::SignedOut { user }).await?;
         tx.commit().await?;
         self.accounts_changed();
         Ok(())
@@ -489,12 +509,52 @@ impl Access {
     /// Any [`DbError`] of a statement.
     pub async fn organiser_by_cookie(&self, cookie: &str) -> Result<Option<Who>, DbError> {
         let hash = self.keys.hash.digest(Purpose::UserCookie, cookie.as_bytes());
+        let version = *self.accounts.borrow();
+        let who = self.by_cookie(hash).await?;
+        self.remember(hash, who.as_ref(), version);
+        Ok(who)
+    }
+
+    /// Whose browser showed this cookie when the database last answered: for what must be done while it is away. Nobody's
+    /// when that is more than ten minutes ago, or when anything about accounts has changed since.
+    #[must_use]
+    pub fn organiser_remembered_by_cookie(&self, cookie: &str) -> Option<Who> {
+        self.remembered(self.keys.hash.digest(Purpose::UserCookie, cookie.as_bytes()))
+    }
+
+    /// The same for a program.
+    #[must_use]
+    pub fn organiser_remembered_by_token(&self, token: &str) -> Option<Who> {
+        self.remembered(self.keys.hash.digest(Purpose::ApiToken, token.as_bytes()))
+    }
+
+    fn remembered(&self, hash: Digest) -> Option<Who> {
+        let (now, organisers) = (self.clock.elapsed(), self.organisers.lock().unwrap_or_else(PoisonError::into_inner));
+        organisers.get(&hash).filter(|(_, read)| now.saturating_sub(*read) < REMEMBERED).map(|(who, _)| who.clone())
+    }
+
+    /// Remembers what was read while accounts were as `version` says.
+    fn remember(&self, hash: Digest, who: Option<&Who>, version: u64) {
+        let now = self.clock.elapsed();
+        let mut organisers = self.organisers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(who) = who.filter(|_| *self.accounts.borrow() == version) else {
+            organisers.remove(&hash);
+            return;
+        };
+        if organisers.len() >= REMEMBERED_MAX && !organisers.contains_key(&hash) {
+            organisers.retain(|_, (_, read)| now.saturating_sub(*read) < REMEMBERED);
+            if organisers.len() >= REMEMBERED_MAX {
+                organisers.clear();
+            }
+        }
+        organisers.insert(hash, (who.clone(), now));
+    }
+
+    async fn by_cookie(&self, hash: Digest) -> Result<Option<Who>, DbError> {
         let Some(browser) = browsers::by_cookie(&self.db, hash).await? else { return Ok(None) };
         let now = self.clock.now();
         if now.since(browser.last_seen_at) >= SEEN_EVERY && now < browser.expires_at {
-            let mut tx = self.db.write().await?;
-            browsers::seen(&mut tx, browser.id, now).await?;
-            tx.commit().await?;
+            self.note(async |tx| browsers::seen(tx, browser.id, now).await).await;
         }
         self.sitting_at(&browser).await
     }
@@ -533,14 +593,34 @@ impl Access {
             return Ok(None);
         }
         let hash = self.keys.hash.digest(Purpose::ApiToken, token.as_bytes());
+        let version = *self.accounts.borrow();
+        let who = self.by_token(hash).await?;
+        self.remember(hash, who.as_ref(), version);
+        Ok(who)
+    }
+
+    async fn by_token(&self, hash: Digest) -> Result<Option<Who>, DbError> {
         let Some(token) = api_tokens::by_hash(&self.db, hash).await? else { return Ok(None) };
         let now = self.clock.now();
         if token.last_used_at.is_none_or(|at| now.since(at) >= SEEN_EVERY) {
-            let mut tx = self.db.write().await?;
-            api_tokens::used(&mut tx, token.id, now).await?;
-            tx.commit().await?;
+            self.note(async |tx| api_tokens::used(tx, token.id, now).await).await;
         }
         self.acting(&token).await
+    }
+
+    /// Writes down that somebody was here, if that can be done soon. A question is answered also while a long list is being
+    /// written or the disk is full; the next one writes it down.
+    async fn note(&self, write: impl AsyncFnOnce(&mut Tx) -> Result<(), DbError>) {
+        let noted = async {
+            let mut tx = self.db.write().await?;
+            write(&mut tx).await?;
+            tx.commit().await
+        };
+        match tokio::time::timeout(NOTE_WAIT, noted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "that somebody was here is not written down"),
+            Err(_) => tracing::debug!("that somebody was here is not written down: the database is busy"),
+        }
     }
 
     async fn acting(&self, token: &api_tokens::ApiToken) -> Result<Option<Who>, DbError> {
@@ -613,6 +693,7 @@ impl Access {
 
     pub(super) fn accounts_changed(&self) {
         self.accounts.send_modify(|version| *version = version.wrapping_add(1));
+        self.organisers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Which second factors an account has.

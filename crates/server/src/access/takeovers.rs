@@ -10,7 +10,7 @@
 //! within a second. Whoever moves a question holds the row of its invitation, as does whoever lets somebody in or ends a
 //! session: of two at the same moment, one is first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -351,8 +351,8 @@ impl Access {
     /// Any [`DbError`] of a statement.
     pub async fn turn_takeovers(&self) -> Result<(), DbError> {
         let open = takeovers::open(&self.db).await?;
-        let known = self.questions.known();
-        for known in known.iter().filter(|known| !open.iter().any(|open| open.id == known.id)) {
+        let still: HashSet<_> = open.iter().map(|question| question.id).collect();
+        for known in self.questions.known().iter().filter(|known| !still.contains(&known.id)) {
             // What has no row went with its event.
             let gone = || Takeover { state: TakeoverState::Cancelled, ..Takeover::clone(known) };
             let question = takeovers::get(&self.db, known.id).await?.unwrap_or_else(gone);

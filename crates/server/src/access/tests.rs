@@ -6,16 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Denied, EndReason, Organise, Scopes, Secret};
-use stagedoor_domain::event::{Latency, Policy};
+use stagedoor_domain::access::{Denied, EndReason, Organise, Pass, Scopes, Secret};
+use stagedoor_domain::event::Latency;
 use stagedoor_domain::id::{EventId, StreamId};
 
 use super::*;
 use crate::ports::db::events::Event;
-use crate::ports::db::testing::{both, proof};
+use crate::ports::db::testing::{both, proof, sample};
 
+mod doubt;
+mod guests;
 mod handover;
 mod removal;
+mod renewals;
+mod risk;
+mod visits;
 
 struct Door {
     access: Arc<Access>,
@@ -37,19 +42,7 @@ async fn start(db: &Db, clock: &Clock) -> Arc<Access> {
 async fn open(db: &Db) -> Door {
     let clock = Clock::manual(Time::from_millis(1_795_203_000_000));
     let access = start(db, &clock).await;
-    let event = Event {
-        id: EventId::new(access.random.uuid(clock.now())),
-        stream: StreamId::new(access.random.uuid(clock.now())),
-        title: "Evening".into(),
-        latency: Latency::Low,
-        starts_at: None,
-        dvr_window: Duration::from_secs(900),
-        reconnect_window: Duration::from_secs(60),
-        epoch: 0,
-        team: None,
-        policy: Policy::default(),
-        created_at: clock.now(),
-    };
+    let event = sample::evening(&access.random, clock.now());
     access.create_event(&proof::create(), Actor::Operator, &event).await.unwrap();
     Door { access, event, clock }
 }
@@ -177,7 +170,7 @@ async fn who_is_withdrawn_kicked_or_leaves_is_out_at_once() {
             let how = SendOut::default();
             let sent =
                 door.access.kick(&proof::moderate(event), Actor::Operator, &[seats[1].session], how).await.unwrap();
-            assert_eq!(sent, SentOut { sessions, recorded: true });
+            assert_eq!(sent, SentOut { sessions, blocked: 0, recorded: true });
         }
         assert_eq!(door.watch(&tokens[1]), Err(Denied::Unknown));
         assert!(door.redeem(&b.code.to_string(), None).await.is_ok(), "a kick ends the session, not the invitation");
@@ -327,10 +320,18 @@ async fn a_stream_key_publishes_until_it_is_withdrawn_or_expires() {
         let door = open(&db).await;
         let event = door.event.id;
         let later = door.clock.now().plus(Duration::from_secs(10));
-        let (row, key) = door.access.create_key(&proof::broadcast(event), Actor::Operator, Some(later)).await.unwrap();
+        let (row, key) = door
+            .access
+            .create_key(
+                &proof::broadcast(event),
+                Actor::Operator,
+                NewKey { expires_at: Some(later), ..NewKey::default() },
+            )
+            .await
+            .unwrap();
         let publish = async |key: &str| door.access.publish(PublishAttempt { key, address: HOME }).await;
         let allowed = publish(key.expose()).await.unwrap();
-        assert_eq!((allowed.stream, allowed.event, allowed.key), (door.event.stream, event, row.id));
+        assert_eq!((allowed.stream, allowed.event, allowed.with), (door.event.stream, event, Pass::Key(row.id)));
         assert_eq!((allowed.latency, allowed.reconnect_window), (Latency::Low, Duration::from_secs(60)));
         door.clock.advance(Duration::from_secs(10));
         assert_eq!(publish(key.expose()).await, Err(PublishDenied::Denied(Denied::Expired)));
@@ -386,7 +387,8 @@ async fn nothing_secret_is_stored_in_the_clear() {
     let invited = door.invite().await;
     let admin = door.access.first_admin("ada").await.unwrap().unwrap();
     let signed_in = done(door.access.sign_in("ada", admin.password.expose(), at(HOME)).await.unwrap());
-    let (_, key) = door.access.create_key(&proof::broadcast(door.event.id), Actor::Operator, None).await.unwrap();
+    let (_, key) =
+        door.access.create_key(&proof::broadcast(door.event.id), Actor::Operator, NewKey::default()).await.unwrap();
     let (_, token) = door.access.mint_token(&proof::mint(), &signed_in.who, "ci", Scopes::ALL, None).await.unwrap();
     let redeemed = door.redeem(&invited.code.to_string(), None).await.unwrap();
     let mut secrets = vec![invited.code.to_string(), String::from_utf8(invited.code.as_bytes().to_vec()).unwrap()];
@@ -426,6 +428,7 @@ async fn what_a_watch_costs() {
                 name: String::new(),
                 device: String::new(),
                 created_at: now,
+                came: Duration::ZERO,
                 expires_at: Time::from_millis(i64::MAX),
                 last_seen: now,
                 cookie: *blake3::hash(&number.to_be_bytes()).as_bytes(),

@@ -33,6 +33,7 @@ fn label(what: Sealed) -> String {
         Sealed::Message(id) => format!("message {id}"),
         Sealed::Totp(id) => format!("totp {id}"),
         Sealed::Webhook(id) => format!("webhook {id}"),
+        Sealed::ContentKey(id) => id.to_string(),
         Sealed::Signing => "signing".to_owned(),
         Sealed::Keys => "keys".to_owned(),
     }

@@ -23,7 +23,7 @@ use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::invitations::Invitation;
 use crate::ports::db::sessions::Session;
-use crate::ports::db::{DbError, Tx, invitations, sessions, takeovers};
+use crate::ports::db::{DbError, Tx, events, invitations, sessions, takeovers};
 
 /// Somebody with a code.
 #[derive(Debug)]
@@ -143,10 +143,10 @@ impl Access {
     ///
     /// [`RedeemRefused`].
     pub async fn redeem(&self, attempt: RedeemAttempt<'_>) -> Result<Redeemed, RedeemRefused> {
-        let (event, before) = (attempt.event, self.weather());
+        let (event, address, before) = (attempt.event, attempt.address, self.weather());
         let redeemed = self.judge(attempt).await;
         if let Err(refused) = &redeemed {
-            self.note_refused(event, refused, before).await;
+            self.note_refused(event, address, refused, before).await;
         }
         redeemed
     }
@@ -187,7 +187,7 @@ impl Access {
             Turn::Later(queued) => return Err(RedeemRefused::Queued(queued)),
             Turn::Full => return Err(RedeemRefused::QueueFull),
         };
-        let entered = self.enter(invitation.id, &attempt, now).await;
+        let entered = self.enter(&invitation, &attempt, now).await;
         drop(hand);
         // Whoever could not be let in for the database's sake is still called; everybody else needs the place no more.
         if !matches!(entered, Err(RedeemRefused::Db(_))) {
@@ -196,22 +196,29 @@ impl Access {
         entered
     }
 
-    /// The second half of [`redeem`](Self::redeem): the code is right.
-    async fn enter(
+    /// The second half of [`redeem`](Self::redeem): the code was right when the invitation was read.
+    pub(super) async fn enter(
         &self,
-        invitation: InvitationId,
+        read: &Invitation,
         attempt: &RedeemAttempt<'_>,
         now: Time,
     ) -> Result<Redeemed, RedeemRefused> {
+        self.caught_up().await?;
         let mut tx = self.db.write().await?;
         // From here on nobody else can redeem or withdraw this invitation until we are done.
-        let Some(invitation) = invitations::lock(&mut tx, invitation).await? else {
-            return Err(RedeemRefused::CodeInvalid);
-        };
+        let invitation = invitations::lock(&mut tx, read.id).await?;
+        // It may have got another code since it was read: whoever waited for their turn here has an old one.
+        let same_code = |row: &Invitation| row.code_generation == read.code_generation;
+        let Some(invitation) = invitation.filter(same_code) else { return Err(RedeemRefused::CodeInvalid) };
         let held = sessions::active_of(&mut tx, invitation.id).await?;
         let cookie = attempt.cookie.map(|cookie| self.keys.hash.digest(Purpose::ViewerCookie, cookie.as_bytes()));
         let holder = held.as_ref().filter(|held| held.expires_at > now).map(|held| match held {
-            held if cookie == Some(held.cookie) => Holder::SameBrowser,
+            // Memory knows nothing of a session that another process began: there is nothing to go on with, nor anybody
+            // to ask but whoever is here.
+            held if cookie == Some(held.cookie) => match self.rooms.with(held.id, |seat| seat.is_some()) {
+                true => Holder::SameBrowser,
+                false => Holder::Absent,
+            },
             held if self.is_present(held, now) => Holder::Present,
             _ => Holder::Absent,
         });
@@ -302,6 +309,7 @@ impl Access {
             name: invitation.name.clone(),
             device: session.device,
             created_at: now,
+            came: self.clock.elapsed(),
             expires_at: session.expires_at,
             last_seen: now,
             cookie: session.cookie,
@@ -312,11 +320,12 @@ impl Access {
         Ok(Redeemed { seat, cookie })
     }
 
-    /// The playback token of a seat, for the path of its media URLs.
+    /// The playback token of a seat, for the path of its media URLs: good for as long as its session may last at most.
+    /// Whether the session goes on for so long is asked with every request.
     #[must_use]
     pub fn playback_token(&self, seat: &Seat) -> String {
         let epoch = self.rooms.room(seat.event).map_or(0, |room| room.epoch());
-        let claims = Claims { session: seat.session, stream: seat.stream, epoch, expires_at: seat.expires_at };
+        let claims = Claims { session: seat.session, stream: seat.stream, epoch, expires_at: self.latest_end(seat) };
         self.keys.token.sign(&claims)
     }
 
@@ -325,7 +334,7 @@ impl Access {
     pub fn seat(&self, event: EventId, cookie: &str) -> Option<Arc<Seat>> {
         let hash = self.keys.hash.digest(Purpose::ViewerCookie, cookie.as_bytes());
         let seat = self.rooms.by_cookie(&hash)?;
-        (seat.event == event && seat.over().is_none() && seat.expires_at > self.clock.now()).then_some(seat)
+        (seat.event == event && seat.over().is_none() && seat.expires_at() > self.clock.now()).then_some(seat)
     }
 
     /// Why the session of this cookie in `event` is over; `None` when there never was one.
@@ -354,7 +363,8 @@ impl Access {
         self.commit(tx, ended).await
     }
 
-    /// Withdraws an invitation and ends its session; says whether there was one to withdraw.
+    /// Withdraws an invitation, with those of the guests it brought, and ends their sessions; says whether there was one
+    /// to withdraw.
     ///
     /// # Errors
     ///
@@ -365,13 +375,14 @@ impl Access {
         actor: Actor,
         invitation: InvitationId,
     ) -> Result<bool, DbError> {
-        let (event, now) = (allowed.event, self.clock.now());
+        let event = allowed.event;
         let mut tx = self.db.write().await?;
-        if !invitations::revoke(&mut tx, allowed, invitation, now).await? {
+        events::lock(&mut tx, event).await?;
+        let theirs = self.withdraw_in(&mut tx, allowed, actor, &[invitation]).await?;
+        if theirs.is_empty() {
             return Ok(false);
         }
-        let ended = self.end_sessions_of(&mut tx, actor, &[invitation], EndReason::Revoked).await?;
-        facts::append(&mut tx, &self.random, now, actor, Fact::InvitationRevoked { event, invitation }).await?;
+        let ended = self.end_sessions_of(&mut tx, actor, &theirs, EndReason::Revoked).await?;
         self.commit(tx, ended).await?;
         self.bus.hint(Hint::Event(event, Topic::Invitations));
         Ok(true)

@@ -261,7 +261,6 @@ pub(super) async fn change(
     let name = patch.name.as_deref().map(|name| optional_line("/name", Some(name))).transpose()?;
     let change = AccountChange { name, disabled: patch.disabled };
     api.access.change_user(&allowed, organiser.0.actor, &change).await?;
-    api.access.set_role(&allowed, organiser.0.actor).await?;
     Ok(Json(shown(&api, user).await?))
 }
 

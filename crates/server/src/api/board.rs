@@ -16,14 +16,15 @@ use axum::extract::ws::Utf8Bytes;
 use serde::Serialize;
 use stagedoor_domain::Time;
 use stagedoor_domain::id::{EventId, SessionId};
+use stagedoor_domain::risk::{Guard, Signal};
 use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::invitations::Viewer;
-use crate::access::{Report, Room, Seat};
+use super::invitations::{Guards, Shown, Viewer};
+use crate::access::{Report, Room, Seat, Suspicion};
 use crate::live::StreamStatus;
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::{DbError, events, incidents};
@@ -89,6 +90,7 @@ struct State {
     /// Marks what was there in this look.
     round: u32,
     watching: u64,
+    pages: Option<Pages>,
     waiting: u64,
     looked: Option<Instant>,
     slow: Option<Instant>,
@@ -110,13 +112,6 @@ struct Known {
     seat: Arc<Seat>,
     shown: Shown,
     round: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Shown {
-    watching: bool,
-    report: Report,
-    details: u32,
 }
 
 /// A message that has been written.
@@ -155,6 +150,29 @@ pub(super) struct Counters {
     refused: u64,
     /// Incidents that nobody has acknowledged.
     incidents: u64,
+    /// What the pages of those who watch say about themselves; `null` where the event does not ask them.
+    pages: Option<Pages>,
+}
+
+/// The pages of people who are watching. Who is in none of the first and the last has only just come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct Pages {
+    /// They answer.
+    answering: u64,
+    /// Of those who answer: the mark is on the picture, as the page says. 0 where the event wants none.
+    marked: u64,
+    /// Three questions went without a good answer.
+    silent: u64,
+}
+
+impl Pages {
+    fn count(&mut self, shown: &Shown) {
+        if shown.watching {
+            self.silent += u64::from(shown.silent);
+            self.answering += u64::from(shown.guards.is_some());
+            self.marked += u64::from(shown.guards.is_some_and(Guards::is_marked));
+        }
+    }
 }
 
 /// What changed of somebody with an active session.
@@ -176,13 +194,37 @@ pub(super) struct ViewerChange {
     stalls: Option<u32>,
     /// Whether the page is in the foreground, as it says.
     visible: Option<bool>,
+    /// Whether its page does not answer.
+    silent: bool,
+    /// The guards that are asked for and do not stand; `null` while nobody knows.
+    #[schema(value_type = Option<Vec<String>>)]
+    guards_missing: Option<Vec<Guard>>,
+    /// Points for what was noticed.
+    risk: u32,
+    /// What was noticed and still counts.
+    #[schema(value_type = Vec<String>)]
+    signals: Vec<Signal>,
 }
 
 impl ViewerChange {
-    fn of(seat: &Seat, Shown { watching, report, .. }: Shown) -> Self {
+    fn of(seat: &Seat, Shown { watching, report, silent, guards, suspicion, .. }: Shown) -> Self {
         let Report { height, latency_ms, stalls, visible } = report;
+        let Suspicion { points, signals } = suspicion;
         let last_seen_at = seat.last_seen();
-        Self { session: seat.session, last_seen_at, watching, height, latency_ms, stalls, visible }
+        let signals = Signal::of_bits(signals).collect();
+        Self {
+            session: seat.session,
+            last_seen_at,
+            watching,
+            height,
+            latency_ms,
+            stalls,
+            visible,
+            silent,
+            guards_missing: guards.map(Guards::missing),
+            risk: points,
+            signals,
+        }
     }
 }
 
@@ -314,7 +356,7 @@ impl Snapshot {
         let chunks = rows.len().div_ceil(ROWS_MAX).max(1);
         (0..chunks).map(move |chunk| {
             let some = rows.iter().skip(chunk * ROWS_MAX).take(ROWS_MAX);
-            let viewers = some.map(|(seat, shown)| Viewer::with(seat, shown.watching, shown.report)).collect();
+            let viewers = some.map(|(seat, shown)| Viewer::with(seat, *shown)).collect();
             let more = chunk + 1 < chunks;
             match chunk {
                 0 => OrganiserMessage::Snapshot { seq, stream: (*stream).clone(), counters, viewers, more },
@@ -335,6 +377,7 @@ impl Board {
             known: HashMap::new(),
             round: 0,
             watching: 0,
+            pages: None,
             waiting: 0,
             looked: None,
             slow: None,
@@ -502,9 +545,11 @@ impl State {
         let (round, known) = (self.round, &mut self.known);
         let (mut joined, mut changed, mut left) = (Vec::new(), Vec::new(), Vec::new());
         let (mut watching, mut inside, mut came) = (0, 0_usize, false);
+        let protection = room.policy().protection;
+        let mut pages = Pages::default();
         room.each(|seat| {
-            let shown =
-                Shown { watching: seat.is_watching(now), report: seat.report(), details: seat.details_version() };
+            let shown = Shown::of(seat, protection, now);
+            pages.count(&shown);
             watching += u64::from(shown.watching);
             inside += 1;
             match known.get_mut(&seat.session) {
@@ -513,14 +558,14 @@ impl State {
                     if before.shown.details != shown.details {
                         // Changes have what can change often; whoever is told anew replaces what was known.
                         before.shown = shown;
-                        joined.push(Viewer::with(seat, shown.watching, shown.report));
+                        joined.push(Viewer::with(seat, shown));
                     } else if before.shown != shown {
                         before.shown = shown;
                         changed.push(ViewerChange::of(seat, shown));
                     }
                 }
                 None => {
-                    joined.push(Viewer::with(seat, shown.watching, shown.report));
+                    joined.push(Viewer::with(seat, shown));
                     known.insert(seat.session, Known { seat: Arc::clone(seat), shown, round });
                     came = true;
                 }
@@ -536,6 +581,7 @@ impl State {
             });
         }
         self.watching = watching;
+        self.pages = protection.guard.then_some(pages);
         room.counted(watching);
         self.recount |= came;
         self.strangers |= came;
@@ -586,6 +632,7 @@ impl State {
             waiting: self.waiting,
             refused: room.refused(),
             incidents,
+            pages: self.pages,
         }
     }
 }

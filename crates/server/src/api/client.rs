@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use super::problem::Problem;
 use crate::config::{Config, Network};
+use crate::ports::tls::Encrypted;
 
 /// Entries of `X-Forwarded-For` that are read; nobody has more proxies.
 const HOPS_MAX: usize = 16;
@@ -57,27 +58,46 @@ pub(super) fn base_url(parts: &Parts, config: &Config) -> Result<String, Problem
         .filter(|peer| trusted(*peer, &config.http.trusted_proxies))
         .and_then(|_| parts.headers.get("x-forwarded-proto"))
         .and_then(|value| value.to_str().ok());
-    let scheme = if forwarded == Some("https") { "https" } else { "http" };
+    let secure = encrypted(parts) || forwarded == Some("https");
+    let scheme = if secure { "https" } else { "http" };
     Ok(format!("{scheme}://{host}"))
 }
 
-/// Where encoders connect: `rtmp://host:1935`.
+/// Whether the request came through our own TLS.
+pub(super) fn encrypted(parts: &Parts) -> bool {
+    parts.extensions.get::<Encrypted>().is_some()
+}
+
+/// Where encoders connect: `rtmp://host:1935`, or `rtmps://host:1936` for the encrypted port.
 ///
 /// # Errors
 ///
 /// As [`base_url`].
-pub(super) fn rtmp_url(parts: &Parts, config: &Config, port: u16) -> Result<String, Problem> {
-    if let Some(url) = &config.rtmp.public_url {
-        return Ok(url.trim_end_matches('/').to_owned());
-    }
-    let base = base_url(parts, config)?;
+pub(super) fn rtmp_url(parts: &Parts, config: &Config, port: RtmpPort) -> Result<String, Problem> {
+    let base = match (&config.rtmp.public_url, port) {
+        (Some(url), RtmpPort::Plain(_)) => return Ok(url.trim_end_matches('/').to_owned()),
+        (Some(url), RtmpPort::Tls(_)) => url.trim_end_matches('/').to_owned(),
+        (None, _) => base_url(parts, config)?,
+    };
     let authority = base.split_once("://").map_or(base.as_str(), |(_, rest)| rest);
     let host = match authority.rsplit_once(':') {
         // The colons of an IPv6 address are inside brackets.
         Some((host, port)) if !port.ends_with(']') => host,
         _ => authority,
     };
-    Ok(format!("rtmp://{host}:{port}"))
+    Ok(match port {
+        RtmpPort::Plain(port) => format!("rtmp://{host}:{port}"),
+        RtmpPort::Tls(port) => format!("rtmps://{host}:{port}"),
+    })
+}
+
+/// A port for encoders.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RtmpPort {
+    /// RTMP.
+    Plain(u16),
+    /// RTMP inside TLS.
+    Tls(u16),
 }
 
 fn bad_host() -> Problem {

@@ -1,4 +1,4 @@
-//! Events, their stream and their stream keys.
+//! Events and their stream.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use stagedoor_domain::event::{
 use stagedoor_domain::id::{EventId, KeyId, StreamId, TeamId};
 use utoipa::ToSchema;
 
-use super::Api;
-use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, RtmpUrl, line, present, room};
+use super::extract::{BaseUrl, Json, Organiser, Page, Paging, Path, Query, RtmpUrls, line, present, room};
 use super::policy::{PolicyChange, PolicySchema};
 use super::problem::{Body, Problem};
+use super::{Api, carried_out};
 use crate::live::StreamStatus;
 use crate::ports::db::events::{self, Counted};
 use crate::ports::db::{DbError, stream_keys};
@@ -278,8 +278,42 @@ pub(super) async fn change(
     Json(change): Json<EventChange>,
 ) -> Result<Json<Event>, Problem> {
     let allowed = organiser.may(&api, Organise { event })?;
-    let mut counted = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?;
-    let row = &mut counted.event;
+    let edited = api.access.edit_event(&allowed, organiser.0.actor, |row| apply(row, change, &organiser)).await;
+    if !edited.map_err(Unchanged::problem)? {
+        return Err(Problem::not_found());
+    }
+    let counted = events::get(&api.db, event).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(shown(&api, &base, counted)))
+}
+
+/// Why an event stays as it is.
+enum Unchanged {
+    Db(DbError),
+    Refused(Problem),
+}
+
+impl From<DbError> for Unchanged {
+    fn from(error: DbError) -> Self {
+        Self::Db(error)
+    }
+}
+
+impl From<Problem> for Unchanged {
+    fn from(problem: Problem) -> Self {
+        Self::Refused(problem)
+    }
+}
+
+impl Unchanged {
+    fn problem(self) -> Problem {
+        match self {
+            Self::Db(error) => unless_the_team_is_gone(error),
+            Self::Refused(problem) => problem,
+        }
+    }
+}
+
+fn apply(row: &mut events::Event, change: EventChange, organiser: &Organiser) -> Result<(), Unchanged> {
     if let Some(title) = change.title {
         row.title = line("/title", &title)?;
     }
@@ -296,15 +330,12 @@ pub(super) async fn change(
         row.reconnect_window = reconnect_window(ms)?;
     }
     if let Some(to) = change.team_id {
-        row.team = to.map(|id| team(&organiser, id)).transpose()?;
+        row.team = to.map(|id| team(organiser, id)).transpose()?;
     }
     if let Some(policy) = change.policy {
         row.policy = policy.applied(&row.policy)?;
     }
-    if !api.access.change_event(&allowed, organiser.0.actor, row).await.map_err(unless_the_team_is_gone)? {
-        return Err(Problem::not_found());
-    }
-    Ok(Json(shown(&api, &base, counted)))
+    Ok(())
 }
 
 /// Delete an event with everything that belongs to it. The broadcast ends, viewers are sent home.
@@ -318,17 +349,22 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let allowed = organiser.may(&api, Organise { event })?;
     let stream = room(&api, event)?.stream;
-    if !api.access.delete_event(&allowed, organiser.0.actor).await? {
-        return Err(Problem::not_found());
-    }
-    api.hub.forget(stream);
-    Ok(StatusCode::NO_CONTENT)
+    carried_out(async move {
+        if !api.access.delete_event(&allowed, organiser.0.actor).await? {
+            return Err(Problem::not_found());
+        }
+        api.hub.forget(stream);
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
 }
 
 /// What to type into the encoder.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ingest {
     rtmp: RtmpIngest,
+    /// The same inside TLS (RTMPS), when the server has a certificate. Better, wherever the encoder can.
+    rtmps: Option<RtmpIngest>,
     /// The stream key in the clear.
     stream_key: String,
     /// The key's row.
@@ -359,7 +395,7 @@ pub(super) struct RtmpIngest {
 pub(super) async fn ingest(
     State(api): State<Api>,
     organiser: Organiser,
-    RtmpUrl(rtmp): RtmpUrl,
+    servers: RtmpUrls,
     Path(event): Path<EventId>,
 ) -> Result<Json<Ingest>, Problem> {
     let _allowed = organiser.may(&api, Broadcast { event })?;
@@ -369,118 +405,12 @@ pub(super) async fn ingest(
     })?;
     let reveal = organiser.may(&api, Reveal { event: Some(event), sealed: Sealed::StreamKey(key.id) })?;
     let text = api.access.reveal_to(&reveal, organiser.0.actor, &key.sealed).await?;
-    let server = format!("{rtmp}/live");
-    let rtmp = RtmpIngest { url: format!("{server}/{}", text.expose()), server };
-    Ok(Json(Ingest { rtmp, stream_key: text.expose().to_owned(), key_id: key.id, expires_at: key.expires_at }))
-}
-
-/// A stream key, without its text.
-#[derive(Serialize, ToSchema)]
-pub(super) struct StreamKey {
-    /// The key's row.
-    #[schema(value_type = String)]
-    id: KeyId,
-    /// Its last letters.
-    #[schema(examples("****abcd"))]
-    hint: String,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Time,
-    /// When it ends by itself.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Time>,
-    /// When it was withdrawn.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    revoked_at: Option<Time>,
-    /// When a publisher was last let in with it.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_used_at: Option<Time>,
-}
-
-impl From<stream_keys::StreamKey> for StreamKey {
-    fn from(key: stream_keys::StreamKey) -> Self {
-        Self {
-            id: key.id,
-            hint: key.hint,
-            created_at: key.created_at,
-            expires_at: key.expires_at,
-            revoked_at: key.revoked_at,
-            last_used_at: key.last_used_at,
-        }
-    }
-}
-
-/// A new stream key with its text.
-#[derive(Serialize, ToSchema)]
-pub(super) struct StreamKeyMade {
-    #[serde(flatten)]
-    row: StreamKey,
-    /// For the encoder.
-    key: String,
-}
-
-/// What a stream key is made from.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewStreamKey {
-    /// When it ends by itself; without it, never.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Time>,
-}
-
-/// The stream keys of an event, also those that were withdrawn.
-#[utoipa::path(get, path = "/api/v1/events/{event}/stream-keys", tag = "events",
-    params(("event" = String, Path), Paging), security(("organiser_cookie" = []), ("api_token" = [])),
-    responses((status = 200, body = Page<StreamKey>), (status = "default", body = Body)))]
-pub(super) async fn list_keys(
-    State(api): State<Api>,
-    organiser: Organiser,
-    Path(event): Path<EventId>,
-    Query(paging): Query<Paging>,
-) -> Result<Json<Page<StreamKey>>, Problem> {
-    let _allowed = organiser.may(&api, Broadcast { event })?;
-    room(&api, event)?;
-    let limit = paging.limit()?;
-    let rows = stream_keys::list(&api.db, event, paging.cursor()?, limit + 1).await?;
-    Ok(Json(Page::of(rows, limit, |row| row.id.to_string(), StreamKey::from)))
-}
-
-/// Make another stream key. Older ones go on working until they are withdrawn.
-#[utoipa::path(post, path = "/api/v1/events/{event}/stream-keys", tag = "events", params(("event" = String, Path)),
-    request_body = NewStreamKey, security(("organiser_cookie" = []), ("api_token" = [])),
-    responses((status = 201, body = StreamKeyMade), (status = 422, body = Body), (status = "default", body = Body)))]
-pub(super) async fn create_key(
-    State(api): State<Api>,
-    organiser: Organiser,
-    Path(event): Path<EventId>,
-    Json(new): Json<NewStreamKey>,
-) -> Result<(StatusCode, Json<StreamKeyMade>), Problem> {
-    let allowed = organiser.may(&api, Broadcast { event })?;
-    room(&api, event)?;
-    if new.expires_at.is_some_and(|end| end <= api.clock.now()) {
-        return Err(Problem::field("/expires_at", "This is in the past."));
-    }
-    let (row, text) = api.access.create_key(&allowed, organiser.0.actor, new.expires_at).await?;
-    Ok((StatusCode::CREATED, Json(StreamKeyMade { row: row.into(), key: text.expose().to_owned() })))
-}
-
-/// Withdraw a stream key. Whoever publishes with it is disconnected.
-#[utoipa::path(delete, path = "/api/v1/events/{event}/stream-keys/{key}", tag = "events",
-    params(("event" = String, Path), ("key" = String, Path)),
-    security(("organiser_cookie" = []), ("api_token" = [])),
-    responses((status = 204, description = "Withdrawn"), (status = 404, body = Body), (status = "default", body = Body)))]
-pub(super) async fn revoke_key(
-    State(api): State<Api>,
-    organiser: Organiser,
-    Path((event, key)): Path<(EventId, KeyId)>,
-) -> Result<StatusCode, Problem> {
-    let allowed = organiser.may(&api, Broadcast { event })?;
-    let stream = room(&api, event)?.stream;
-    if !api.access.revoke_key(&allowed, organiser.0.actor, key).await? {
-        return Err(Problem::not_found());
-    }
-    api.hub.revoke(stream, key);
-    Ok(StatusCode::NO_CONTENT)
+    let at = |base: String| {
+        let server = format!("{base}/live");
+        RtmpIngest { url: format!("{server}/{}", text.expose()), server }
+    };
+    let (rtmp, rtmps) = (at(servers.rtmp), servers.rtmps.map(at));
+    Ok(Json(Ingest { rtmp, rtmps, stream_key: text.expose().to_owned(), key_id: key.id, expires_at: key.expires_at }))
 }
 
 /// End the broadcast now. The publisher is told, viewers see the end. Publishing again begins a new broadcast.

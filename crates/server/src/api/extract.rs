@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -10,15 +11,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use stagedoor_domain::access::{Action, Allowed};
+use stagedoor_domain::agent::Agent;
 use stagedoor_domain::id::EventId;
+use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{FieldError, Problem};
-use super::{Api, client, device};
+use super::{Api, client};
 use crate::access::{Arrival, Room, Seat, Who};
 
 pub(super) const USER_COOKIE: &str = "stagedoor_user";
@@ -29,6 +32,9 @@ pub(super) const VIEWER_COOKIE: &str = "stagedoor_viewer";
 pub(super) const FAMILIAR_COOKIE: &str = "stagedoor_familiar";
 /// By which a browser is known when it comes back from the identity provider.
 pub(super) const PROVIDER_COOKIE: &str = "stagedoor_provider";
+
+/// Letters of a parameter that nobody knows, as they are repeated.
+const NAME_SHOWN_CHARS: usize = 60;
 
 /// The value of a cookie, if it was sent exactly once: of two, one was put there by somebody else.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -59,18 +65,56 @@ impl FromRequestParts<Api> for Organiser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        // A header that somebody set on purpose is meant, also when there is a cookie.
-        let who = match parts.headers.get(AUTHORIZATION) {
-            Some(header) => match header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")) {
-                Some(token) => api.access.organiser_by_token(token.trim()).await?,
-                None => None,
-            },
-            None => match cookie(&parts.headers, USER_COOKIE) {
-                Some(cookie) => api.access.organiser_by_cookie(cookie).await?,
-                None => None,
-            },
+        let who = match shown(&parts.headers) {
+            Shown::Token(token) => api.access.organiser_by_token(token).await?,
+            Shown::Cookie(cookie) => api.access.organiser_by_cookie(cookie).await?,
+            Shown::Nothing => None,
         };
         who.map(Self).ok_or_else(Problem::signed_out)
+    }
+}
+
+/// What an organiser shows.
+enum Shown<'a> {
+    Token(&'a str),
+    Cookie(&'a str),
+    Nothing,
+}
+
+fn shown(headers: &HeaderMap) -> Shown<'_> {
+    // A header that somebody set on purpose is meant, also when there is a cookie.
+    match headers.get(AUTHORIZATION) {
+        Some(header) => match header.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")) {
+            Some(token) => Shown::Token(token.trim()),
+            None => Shown::Nothing,
+        },
+        None => cookie(headers, USER_COOKIE).map_or(Shown::Nothing, Shown::Cookie),
+    }
+}
+
+/// An organiser who sends viewers out: while the database is away, as they were when it last answered. What they do then
+/// is asked of the law all the same.
+pub(super) struct Steward(pub(super) Organiser);
+
+/// How long a database may take to say who somebody is when that is known from before.
+const STEWARD_WAITS: Duration = Duration::from_secs(2);
+
+impl FromRequestParts<Api> for Steward {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let known = match shown(&parts.headers) {
+            Shown::Token(token) => api.access.organiser_remembered_by_token(token),
+            Shown::Cookie(cookie) => api.access.organiser_remembered_by_cookie(cookie),
+            Shown::Nothing => None,
+        };
+        let asked = Organiser::from_request_parts(parts, api);
+        let Some(known) = known else { return asked.await.map(Self) };
+        match tokio::time::timeout(STEWARD_WAITS, asked).await {
+            Ok(Err(problem)) if problem.passes() => Ok(Self(Organiser(known))),
+            Ok(asked) => asked.map(Self),
+            Err(_elapsed) => Ok(Self(Organiser(known))),
+        }
     }
 }
 
@@ -147,7 +191,7 @@ impl FromRequestParts<Api> for Arriving {
         let address = client::address(parts, &api.config).ok_or_else(Problem::internal)?;
         let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let familiar = cookie(&parts.headers, FAMILIAR_COOKIE).map(str::to_owned);
-        Ok(Self { address, device: device::describe(agent), familiar })
+        Ok(Self { address, device: Agent::of(agent).to_string(), familiar })
     }
 }
 
@@ -163,13 +207,20 @@ impl FromRequestParts<Api> for BaseUrl {
 }
 
 /// Where encoders connect.
-pub(super) struct RtmpUrl(pub(super) String);
+pub(super) struct RtmpUrls {
+    /// `rtmp://host:1935`.
+    pub(super) rtmp: String,
+    /// `rtmps://host:1936`, when the server has a certificate.
+    pub(super) rtmps: Option<String>,
+}
 
-impl FromRequestParts<Api> for RtmpUrl {
+impl FromRequestParts<Api> for RtmpUrls {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        client::rtmp_url(parts, &api.config, api.rtmp_port).map(Self)
+        let url = |port| client::rtmp_url(parts, &api.config, port);
+        let rtmps = api.rtmps_port.map(|port| url(client::RtmpPort::Tls(port))).transpose()?;
+        Ok(Self { rtmp: url(client::RtmpPort::Plain(api.rtmp_port))?, rtmps })
     }
 }
 
@@ -281,18 +332,67 @@ impl<T> Page<T> {
     }
 }
 
-/// Query parameters.
+/// Query parameters. One that is not known here is refused by its name: a filter that is misspelt must not find everybody.
 pub(super) struct Query<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+/// The same, of two kinds.
+pub(super) struct Queries<A, B>(pub(super) A, pub(super) B);
+
+/// Query parameters that somebody else sends people here with, who may add some of their own (RFC 6749, section 4.1.2).
+pub(super) struct ForeignQuery<T>(pub(super) T);
+
+impl<T: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query
-            .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|rejection| Problem::new(StatusCode::BAD_REQUEST, "bad_query", rejection.body_text()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        all_known(&parts.uri, &[names::<T>()])?;
+        read_query(&parts.uri).map(Self)
     }
+}
+
+impl<A, B, S> FromRequestParts<S> for Queries<A, B>
+where
+    A: DeserializeOwned + IntoParams,
+    B: DeserializeOwned + IntoParams,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        all_known(&parts.uri, &[names::<A>(), names::<B>()])?;
+        Ok(Self(read_query(&parts.uri)?, read_query(&parts.uri)?))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for ForeignQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        read_query(&parts.uri).map(Self)
+    }
+}
+
+fn bad_query(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_query", detail)
+}
+
+fn read_query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let query = axum::extract::Query::<T>::try_from_uri(uri);
+    query.map(|axum::extract::Query(value)| value).map_err(|rejection| bad_query(rejection.body_text()))
+}
+
+/// What the API's description calls the parameters.
+fn names<T: IntoParams>() -> Vec<String> {
+    T::into_params(|| Some(ParameterIn::Query)).into_iter().map(|parameter| parameter.name).collect()
+}
+
+fn all_known(uri: &Uri, known: &[Vec<String>]) -> Result<(), Problem> {
+    let given: Vec<(String, String)> = read_query(uri)?;
+    let unknown = given.into_iter().map(|(name, _)| name).find(|name| !known.iter().flatten().any(|own| own == name));
+    let Some(unknown) = unknown else { return Ok(()) };
+    let unknown: String = unknown.chars().take(NAME_SHOWN_CHARS).collect();
+    let known: Vec<_> = known.iter().flatten().map(String::as_str).collect();
+    Err(bad_query(format!("There is no parameter `{unknown}` here, only: {}.", known.join(", "))))
 }
 
 /// Tells `null` from absent.

@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use serde::{Deserialize, Serialize};
@@ -129,7 +131,7 @@ pub(super) struct Enrolment {
     secret: String,
     /// `otpauth://…`, to be opened by an app.
     url: String,
-    /// The same to be photographed: a PNG as a `data:` URL.
+    /// The same to be photographed: a picture as a `data:` URL.
     qr: String,
 }
 
@@ -151,7 +153,7 @@ pub(super) async fn enrol_totp(
         ticket: enrolment.ticket.expose().to_owned(),
         secret: enrolment.secret.expose().to_owned(),
         url: enrolment.url.expose().to_owned(),
-        qr: format!("data:image/png;base64,{}", enrolment.qr.expose()),
+        qr: format!("data:image/svg+xml;base64,{}", STANDARD.encode(enrolment.qr.expose())),
     }))
 }
 

@@ -1,15 +1,22 @@
 //! WebSockets: what organisers see live, and how viewers hear about the broadcast and the end of their access.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{EndReason, Look, TakeoverState};
 use stagedoor_domain::id::{EventId, TakeoverId};
+use stagedoor_domain::risk::Signal;
+use stagedoor_domain::risk::heartbeat::{self, Answer, Questions};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use utoipa::{IntoParams, ToSchema};
@@ -17,22 +24,32 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::board::{self, Board, OrganiserMessage};
 use super::extract::{self, Organiser, Path, Query, room};
+use super::policy::ActionName;
 use super::problem::{Body, Problem};
 use super::takeovers::StateName;
-use crate::access::{Over, Report, Seat, Who};
+use crate::access::{Attendance, Caution, Inside, Occupied, Over, Report, Seat, Who};
 use crate::live;
 use crate::ports::db::takeovers::Takeover;
+use crate::telemetry;
 
 /// How often a feed looks after itself.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// How often a viewer's feed looks whether anybody is there: ten thousand of them do.
-const LOOK_AROUND: Duration = Duration::from_secs(5);
+/// How often a viewer's feed looks whether anybody is there, and asks its page: ten thousand of them do.
+const LOOK_AROUND: Duration = heartbeat::EVERY;
+/// … at moments that are so far apart.
+const GRID: Duration = Duration::from_millis(100);
+/// Messages with signals that a page may send between two questions; more are not read.
+const SIGNALS_MESSAGES_MAX: u8 = 4;
+/// Signals of one message that are read.
+const SIGNALS_MAX: usize = 8;
 /// A client that does not take a message in this time is gone.
 const SEND_MAX: Duration = Duration::from_secs(10);
 /// The server asks for a sign of life this often …
 const PING: Duration = Duration::from_secs(20);
 /// … and gives up after this long without one.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How long a closed feed waits for the other side to close as well.
+const LINGER_MAX: Duration = Duration::from_secs(2);
 /// Who holds a feed is read again at least this often.
 const REREAD: Duration = Duration::from_secs(30);
 /// A report is a hundred bytes.
@@ -40,21 +57,62 @@ const MESSAGE_BYTES_MAX: usize = 4 * 1024;
 /// What a page says fits many times; the library's own 128 KiB would be most of what an open page costs.
 const READ_BUFFER_BYTES: usize = 1024;
 
-pub(super) type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+/// A request to become a WebSocket.
+pub(super) struct Upgrade {
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    /// The connection's place in the house, which the socket goes on holding.
+    inside: Option<Inside>,
+}
 
-pub(super) fn bounded(upgrade: Upgrade) -> Result<WebSocketUpgrade, Problem> {
-    let upgrade = upgrade.map_err(|_| {
-        Problem::new(
-            http::StatusCode::UPGRADE_REQUIRED,
-            "upgrade_required",
-            "This is a WebSocket: connect to it as one.",
-        )
-    })?;
-    Ok(upgrade
-        .max_message_size(MESSAGE_BYTES_MAX)
-        .max_frame_size(MESSAGE_BYTES_MAX)
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0))
+impl FromRequestParts<Api> for Upgrade {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let inside = parts.extensions.get::<Inside>().cloned();
+        Ok(Self { socket: WebSocketUpgrade::from_request_parts(parts, api).await, inside })
+    }
+}
+
+/// A WebSocket that may open: its messages and buffers are bounded, and it has a place among those of its holder.
+pub(super) struct Bounded {
+    upgrade: WebSocketUpgrade,
+    places: (Option<Inside>, Occupied),
+}
+
+impl Upgrade {
+    /// Lets it become one of `whose`: of a session, a question, or an organiser.
+    pub(super) fn bounded(self, api: &Api, whose: uuid::Uuid) -> Result<Bounded, Problem> {
+        let upgrade = self.socket.map_err(|_| {
+            Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "This is a WebSocket: connect to it as one.")
+        })?;
+        let Some(place) = api.access.feed(whose) else {
+            let detail = "Too many connections of this kind are open. Close some tabs.";
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_feeds", detail).retry_after(SILENCE_MAX));
+        };
+        let upgrade = upgrade
+            .max_message_size(MESSAGE_BYTES_MAX)
+            .max_frame_size(MESSAGE_BYTES_MAX)
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0);
+        Ok(Bounded { upgrade, places: (self.inside, place) })
+    }
+}
+
+impl Bounded {
+    /// Answers, and talks once the other side has heard it.
+    pub(super) fn talk<T: Future<Output = ()> + Send + 'static>(
+        self,
+        talk: impl FnOnce(WebSocket) -> T + Send + 'static,
+    ) -> Response {
+        let Self { upgrade, places } = self;
+        let task = move |socket| {
+            telemetry::contained("feed", async move {
+                talk(socket).await;
+                drop(places);
+            })
+        };
+        upgrade.on_upgrade(task).into_response()
+    }
 }
 
 /// A socket with deadlines.
@@ -121,9 +179,17 @@ impl Socket {
         Ok(())
     }
 
-    /// Says goodbye properly, so that the other side need not guess.
+    /// Says goodbye properly, so that the other side need not guess, and stays until it was heard: closing while
+    /// something of theirs is still unread resets the connection, and then the last words may be lost with it.
+    ///
+    /// # Source
+    ///
+    /// RFC 6455, section 7.1.1: the server closes the connection after both sides have sent a Close frame.
     pub(super) async fn close(mut self) {
-        let _ = self.send_raw(Message::Close(None)).await;
+        if self.send_raw(Message::Close(None)).await.is_ok() {
+            let heard = async { while self.text().await.is_ok() {} };
+            let _ = tokio::time::timeout(LINGER_MAX, heard).await;
+        }
     }
 }
 
@@ -152,16 +218,14 @@ pub(super) async fn organiser(
 ) -> Result<Response, Problem> {
     let _allowed = organiser.may(&api, Look { event })?;
     let room = room(&api, event)?;
-    let upgrade = bounded(upgrade)?;
+    let upgrade = upgrade.bounded(&api, organiser.0.user.uuid())?;
     let board = api.boards.of(&api, &room);
-    Ok(upgrade
-        .on_upgrade(move |socket| async move {
-            let mut socket = Socket::new(socket);
-            if show(&api, organiser.0, &board, &wanted, &mut socket).await.is_ok() {
-                socket.close().await;
-            }
-        })
-        .into_response())
+    Ok(upgrade.talk(move |socket| async move {
+        let mut socket = Socket::new(socket);
+        if show(&api, organiser.0, &board, &wanted, &mut socket).await.is_ok() {
+            socket.close().await;
+        }
+    }))
 }
 
 /// Somebody who holds a feed, as they are now and not as they were when it began: whoever is signed out, disabled, or has
@@ -306,11 +370,28 @@ pub(super) enum ViewerMessage {
         /// How it stands.
         state: StateName,
     },
+    /// Sign this and send it back as a `ViewerHeartbeat`: it shows that the page is there. Comes every few seconds. A
+    /// page that has no key, because the event began to ask only now, gets one with the session.
+    Challenge {
+        /// Never the same twice: 16 bytes in base64url without padding.
+        #[schema(examples("q83vEjRWeJCrze8SNFZ4kA"))]
+        nonce: String,
+    },
+    /// Something odd was noticed, and this event does something about it. Tell the viewer what, and how to appeal;
+    /// after `blur` and `pause` neither picture nor sound until they have read it, which a `ViewerAcknowledge` says.
+    /// Told again to a page that comes back before that.
+    Caution {
+        /// `warn`, `blur` or `pause`.
+        action: ActionName,
+        /// What was noticed: names from the table in the operator's book.
+        #[schema(value_type = Vec<String>, examples(json!(["window_size", "console_reads"])))]
+        signals: Vec<Signal>,
+    },
     /// The session is over; the last message. After `stopping` it is not: connect again.
     Bye {
         /// Why.
         reason: Bye,
-        /// What the organiser says about it: plain text.
+        /// What the organiser says about it, or after `tampering` what was seen and how to appeal: plain text.
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
@@ -326,6 +407,8 @@ pub(super) enum Bye {
     Kicked,
     /// An organiser sent the viewer out for good.
     Blocked,
+    /// The page or its requests were tampered with; the code still works.
+    Tampering,
     /// The invitation got another code.
     CodeChanged,
     /// The viewer goes on watching on another device.
@@ -346,6 +429,7 @@ impl From<EndReason> for Bye {
             EndReason::Revoked => Self::Revoked,
             EndReason::Kicked => Self::Kicked,
             EndReason::Blocked => Self::Blocked,
+            EndReason::Tampering => Self::Tampering,
             EndReason::CodeChanged => Self::CodeChanged,
             EndReason::TakenOver => Self::TakenOver,
             EndReason::Replaced => Self::Replaced,
@@ -376,7 +460,65 @@ pub(super) struct ViewerReport {
     playing: Option<bool>,
 }
 
-/// Keep a viewer's page up to date: a WebSocket. The page sends a `ViewerReport` every five seconds.
+/// The answer to a challenge.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct ViewerHeartbeat<'a> {
+    /// Always `heartbeat`.
+    #[serde(rename = "type")]
+    #[expect(dead_code, reason = "it was read before")]
+    kind: &'a str,
+    /// The challenge's.
+    nonce: &'a str,
+    /// Which guards stand: a bit each, in one to eight lower-case hexadecimal digits.
+    #[schema(examples("1f"))]
+    guard: &'a str,
+    /// Where the player is in the media.
+    position_ms: Option<u64>,
+    /// Pictures shown since the page was opened.
+    frames: u64,
+    /// HMAC-SHA-256 with the session's key over `nonce.guard.position_ms.frames`, in which a position that is `null` is
+    /// empty: base64url without padding.
+    mac: &'a str,
+}
+
+/// What a page noticed about itself.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct ViewerSignals<'a> {
+    /// Always `signals`.
+    #[serde(rename = "type")]
+    #[expect(dead_code, reason = "it was read before")]
+    kind: &'a str,
+    /// At most eight.
+    #[serde(borrow)]
+    #[schema(max_items = 8)]
+    signals: Vec<ViewerSignal<'a>>,
+}
+
+/// One thing that a page noticed.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct ViewerSignal<'a> {
+    /// A name from the table in the operator's book; others are ignored.
+    #[serde(borrow)]
+    #[schema(value_type = String, examples("console_reads"))]
+    name: Cow<'a, str>,
+    /// What exactly, for organisers: at most 80 printable characters of it are kept.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, max_length = 80)]
+    detail: Option<Cow<'a, str>>,
+}
+
+/// The viewer has read a caution.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "its type says everything")]
+pub(super) struct ViewerAcknowledge {
+    /// Always `acknowledge`.
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// Keep a viewer's page up to date: a WebSocket. The page sends a `ViewerReport` every five seconds, answers each
+/// `challenge` with a `ViewerHeartbeat`, says what it notices with `ViewerSignals`, and that a caution was read with
+/// `ViewerAcknowledge`.
 #[utoipa::path(get, path = "/api/v1/events/{event}/sessions/current/feed", tag = "viewer",
     params(("event" = String, Path)), security(("viewer_cookie" = [])),
     responses((status = 101, description = "`ViewerMessage`s follow"), (status = 401, body = Body),
@@ -385,19 +527,19 @@ pub(super) async fn viewer(
     State(api): State<Api>,
     viewer: extract::Viewer,
     extract::Address(address): extract::Address,
+    headers: HeaderMap,
     upgrade: Upgrade,
 ) -> Result<Response, Problem> {
-    let upgrade = bounded(upgrade)?;
-    viewer.0.came_from(&api.access.place(address));
-    Ok(upgrade
-        .on_upgrade(move |socket| async move {
-            let mut socket = Socket::new(socket);
-            if let Ok(bye) = accompany(&api, &viewer.0, &mut socket).await {
-                let _ = socket.send(&bye).await;
-                socket.close().await;
-            }
-        })
-        .into_response())
+    let upgrade = upgrade.bounded(&api, viewer.0.session.uuid())?;
+    api.access.came_from(&viewer.0, address);
+    api.access.shows_agent(&viewer.0, headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default());
+    Ok(upgrade.talk(move |socket| async move {
+        let mut socket = Socket::new(socket);
+        if let Ok(bye) = accompany(&api, &viewer.0, &mut socket).await {
+            let _ = socket.send(&bye).await;
+            socket.close().await;
+        }
+    }))
 }
 
 fn stopping() -> ViewerMessage {
@@ -425,22 +567,33 @@ impl From<&Takeover> for ViewerMessage {
     }
 }
 
+impl From<Caution> for ViewerMessage {
+    fn from(Caution { action, signals }: Caution) -> Self {
+        Self::Caution { action: action.into(), signals: Signal::of_bits(signals).collect() }
+    }
+}
+
 async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<ViewerMessage, Gone> {
-    let mut status = api.hub.watch(seat.stream);
-    let mut told = None;
-    let mut attendance = seat.attend();
+    let mut stream = api.hub.watch_state(seat.stream);
+    stream.mark_changed();
     // A page that comes back is told again what it is asked.
     let mut asked = seat.asked();
     asked.mark_changed();
-    let mut tick = tokio::time::interval(LOOK_AROUND);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // As well as of what it did not say that it has read.
+    let mut cautioned = seat.cautioned();
+    cautioned.mark_changed();
+    let mut page = Page { attendance: seat.attend(), questions: Questions::default(), signals: 0 };
+    // On a grid that all of them share: two hundred pages that are asked together cost one awakening, and so do their
+    // answers.
+    let past = api.clock.elapsed().as_millis() % GRID.as_millis();
+    let first = Instant::now() + GRID.saturating_sub(Duration::from_millis(u64::try_from(past).unwrap_or_default()));
+    let mut tick = tokio::time::interval_at(first, LOOK_AROUND);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // What all pages wait for is asked about once, not at each awakening: they would queue for it.
+    let (mut over, mut stopped) = (std::pin::pin!(seat.ended()), std::pin::pin!(api.stop.cancelled()));
     loop {
-        let (state, since) = {
-            let status = status.borrow_and_update();
-            (status.state, status.since)
-        };
-        if told != Some(state) {
-            told = Some(state);
+        if stream.has_changed().unwrap_or(false) {
+            let (state, since) = *stream.borrow_and_update();
             socket.send(&ViewerMessage::State { state, since }).await?;
         }
         if asked.has_changed().unwrap_or(false) {
@@ -449,17 +602,77 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Viewer
                 socket.send(&ViewerMessage::from(&*question)).await?;
             }
         }
+        if cautioned.has_changed().unwrap_or(false) {
+            let caution = *cautioned.borrow_and_update();
+            if let Some(caution) = caution {
+                socket.send(&ViewerMessage::from(caution)).await?;
+            }
+        }
         tokio::select! {
-            over = seat.ended() => return Ok(over.into()),
-            () = api.stop.cancelled() => return Ok(stopping()),
+            over = &mut over => return Ok(over.into()),
+            () = &mut stopped => return Ok(stopping()),
             Ok(()) = asked.changed() => asked.mark_changed(),
-            changed = status.changed() => if changed.is_err() { return Ok(stopping()) },
-            text = socket.text() => {
-                if let Some(report) = understood(&text?) {
-                    attendance.reported(report, api.clock.now());
+            Ok(()) = cautioned.changed() => cautioned.mark_changed(),
+            changed = stream.changed() => match changed {
+                Ok(()) => stream.mark_changed(),
+                Err(_) => return Ok(stopping()),
+            },
+            text = socket.text() => page.says(api, seat, &text?),
+            _ = tick.tick() => {
+                socket.keep_alive().await?;
+                page.signals = 0;
+                if let Some(nonce) = api.access.ask_page(seat, &mut page.questions) {
+                    socket.send(&ViewerMessage::Challenge { nonce }).await?;
                 }
             }
-            _ = tick.tick() => socket.keep_alive().await?,
+        }
+    }
+}
+
+/// One open page of a session.
+struct Page<'a> {
+    attendance: Attendance<'a>,
+    questions: Questions,
+    /// Messages with signals since the last question.
+    signals: u8,
+}
+
+/// As much of a message as says what the rest is.
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(rename = "type", borrow)]
+    name: Cow<'a, str>,
+}
+
+impl Page<'_> {
+    /// The page says something. What makes no sense is as if it had not been said.
+    fn says(&mut self, api: &Api, seat: &Seat, text: &str) {
+        let Ok(kind) = serde_json::from_str::<Kind<'_>>(text) else { return };
+        match &*kind.name {
+            "report" => {
+                if let Some(report) = understood(text) {
+                    self.attendance.reported(report, api.clock.now());
+                }
+            }
+            "heartbeat" => {
+                let Ok(said) = serde_json::from_str::<ViewerHeartbeat<'_>>(text) else { return };
+                let ViewerHeartbeat { nonce, guard, position_ms, frames, mac, .. } = said;
+                let answer = Answer { nonce, guard, position_ms, frames, mac };
+                if let Err(bad) = api.access.page_answers(seat, &mut self.questions, &answer) {
+                    tracing::debug!(session = %seat.session, error = &bad as &dyn std::error::Error, "no good answer");
+                }
+            }
+            "signals" if self.signals < SIGNALS_MESSAGES_MAX => {
+                self.signals += 1;
+                let Ok(said) = serde_json::from_str::<ViewerSignals<'_>>(text) else { return };
+                for said in said.signals.iter().take(SIGNALS_MAX) {
+                    if let Some(signal) = Signal::from_page(&said.name) {
+                        api.access.noticed(seat, signal, said.detail.as_deref().unwrap_or_default());
+                    }
+                }
+            }
+            "acknowledge" => seat.acknowledge(),
+            _ => {}
         }
     }
 }

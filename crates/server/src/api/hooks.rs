@@ -19,13 +19,14 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::extract::{BaseUrl, Query};
+use super::messages::unreadable;
 use super::problem::{Body, Problem};
 use crate::access::signed_by_twilio;
 use crate::config::SmsGateway;
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::messages::{Message, Settled};
-use crate::ports::db::{invitations, messages, opt_outs};
+use crate::ports::db::{Tx, invitations, messages, opt_outs, sessions};
 
 /// Fields of a report at most; Twilio sends about thirty.
 const FIELDS_MAX: usize = 100;
@@ -90,23 +91,29 @@ pub(super) async fn twilio_status(
         _ => return Ok(StatusCode::NO_CONTENT),
     };
     let reference = report.field("MessageSid");
+    let Some((event, invitee)) = messages::about(&api.db, about.message).await? else {
+        return Ok(StatusCode::NO_CONTENT);
+    };
+    let now = api.clock.now();
     let mut tx = api.db.write().await?;
+    // In the order of rows: whoever gives a new code holds the same ones.
+    messages::wake(&mut tx, event, now).await?;
+    if let Some(invitation) = invitee {
+        sessions::hold_invitation(&mut tx, invitation).await?;
+    }
     let Some(message) = messages::lock(&mut tx, about.message).await? else { return Ok(StatusCode::NO_CONTENT) };
-    // Of an earlier attempt that a person gave up: it says nothing about this one.
-    let other = message.reference.as_deref().is_some_and(|known| Some(known) != reference);
-    if other || !forward(&message, to) {
+    if of_another_attempt(&message, reference, to) || !forward(&message, to) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let now = api.clock.now();
     let settled = Settled {
         failure,
         reference: reference.map(str::to_owned),
         sent_at: message.sent_at.is_none().then_some(now),
-        payload: kept(&message),
+        payload: kept(&api, &mut tx, &message, to).await?,
         ..Settled::default()
     };
     if messages::settle(&mut tx, &message, to, settled).await? {
-        let (event, id) = (message.event, message.id);
+        let id = message.id;
         let (fact, step) = match (to, failure) {
             (State::Delivered, _) => (Fact::MessageDelivered { event, message: id }, InvitationState::Delivered),
             (_, Some(reason)) => (Fact::MessageFailed { event, message: id, reason }, InvitationState::Failed),
@@ -119,12 +126,25 @@ pub(super) async fn twilio_status(
             let detail = failure.map_or(message.channel.as_str(), Failure::as_str);
             invitations::advance_code(&mut tx, invitation, message.code_generation, step, now, detail).await?;
         }
-        messages::wake(&mut tx, event, now).await?;
         tx.commit().await?;
         api.bus.hint(Hint::Event(event, Topic::Messages));
         api.bus.hint(Hint::Event(event, Topic::Invitations));
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether a report says nothing about the attempt that counts. A message that is tried again keeps the name of the attempt
+/// before until the gateway gives it a new one: what became of that attempt is known, unless it did arrive after all. Then
+/// the new one is not needed.
+fn of_another_attempt(message: &Message, reference: Option<&str>, to: State) -> bool {
+    let Some(known) = message.reference.as_deref() else { return false };
+    let same = reference == Some(known);
+    match message.state {
+        State::Queued | State::Sending if same => to != State::Delivered,
+        // A name that we have not heard yet is the new one's, whose answer is on its way.
+        State::Sending => false,
+        _ => !same,
+    }
 }
 
 /// Whether the report is news. That something was taken is none for what was given up as undelivered.
@@ -133,9 +153,16 @@ fn forward(message: &Message, to: State) -> bool {
     message.state.may_become(to) && !stale
 }
 
-/// What stays of a message: nothing that was still needed to look for it.
-fn kept(message: &Message) -> Option<Vec<u8>> {
-    if message.state == State::Sent { message.payload.clone() } else { None }
+/// What stays of a message. Of one that the gateway tells about before it has answered our request, that is whom it went
+/// to, as of any other: what it said was needed to look for it.
+async fn kept(api: &Api, tx: &mut Tx, message: &Message, to: State) -> Result<Option<Vec<u8>>, Problem> {
+    match (message.state, to) {
+        (State::Sent, _) => Ok(message.payload.clone()),
+        (State::Sending, State::Sent | State::Delivered) => {
+            api.access.only_address(tx, message).await.map_err(unreadable)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Somebody answered a message: STOP, START, or anything else, which nobody reads.

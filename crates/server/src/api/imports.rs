@@ -61,19 +61,25 @@ pub(super) struct Mapping {
     /// A note.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<u16>,
+    /// How many guests they may bring, at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plus_ones: Option<u16>,
+    /// Words to find them by, with commas between them: at most 20 of 50 characters. Whoever has some keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<u16>,
 }
 
 impl From<Columns> for Mapping {
     fn from(columns: Columns) -> Self {
-        let Columns { name, family, phone, email, language, note } = columns;
-        Self { name, family, phone, email, language, note }
+        let Columns { name, family, phone, email, language, note, plus_ones, tags } = columns;
+        Self { name, family, phone, email, language, note, plus_ones, tags }
     }
 }
 
 impl From<Mapping> for Columns {
     fn from(mapping: Mapping) -> Self {
-        let Mapping { name, family, phone, email, language, note } = mapping;
-        Self { name, family, phone, email, language, note }
+        let Mapping { name, family, phone, email, language, note, plus_ones, tags } = mapping;
+        Self { name, family, phone, email, language, note, plus_ones, tags }
     }
 }
 
@@ -289,7 +295,8 @@ pub(super) async fn start(
     let row = imports::get(&api.db, event, import).await?.ok_or_else(Problem::not_found)?;
     let columns: Columns = body.mapping.into();
     let width = api.people.view(row)?.columns.len();
-    let chosen = [columns.name, columns.family, columns.phone, columns.email, columns.language, columns.note];
+    let Columns { name, family, phone, email, language: spoken, note, plus_ones, tags: tagged } = columns;
+    let chosen = [name, family, phone, email, spoken, note, plus_ones, tagged];
     if chosen.into_iter().flatten().any(|at| usize::from(at) >= width) {
         return Err(Problem::field("/mapping", "There is no such column in this list."));
     }

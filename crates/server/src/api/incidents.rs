@@ -24,7 +24,7 @@ pub(super) struct Incident {
     #[schema(value_type = Option<String>)]
     event: Option<EventId>,
     /// What: `code_guessing`, `stream_away`, `stream_lost`, `gateway_failing`, `webhook_disabled`, `budget_reached`,
-    /// `repeated_takeovers`. There will be more.
+    /// `repeated_takeovers`, `tampering`, `key_elsewhere`, `key_while_live`. There will be more.
     #[schema(examples("stream_away"))]
     kind: &'static str,
     /// How loudly: `info`, `warning`, `critical`.

@@ -7,12 +7,17 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, ORIGIN, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, COOKIE, ORIGIN, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 
+use super::extract::{self, USER_COOKIE, VIEWER_COOKIE};
 use super::problem::Problem;
-use super::{Api, client};
+use super::{Api, BODY_BYTES_MAX, client};
+use crate::access::{QUOTA_WINDOW, Standing};
+use crate::ports::tls::Encrypted;
 
 /// How long an answer may take, the arrival of the body included: longer than any query, and what a request head is
 /// given too, so that a client that dawdles holds nothing for longer.
@@ -21,11 +26,27 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long a list of invitees may take to arrive: a gibibyte over a slow line.
 const UPLOAD_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// How long this request may take: everything is quick but a list that is carried in or out.
+/// How long an act on many may take: a hundred thousand invitees, a third of a millisecond each on a busy machine, and
+/// some more. It goes step by step, and nobody else waits for it.
+const MANY_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// How long this request may take: everything is quick but a list that is carried in or out, and acts on many.
 fn patience(request: &Request) -> Duration {
-    let upload = request.method() == Method::POST && request.uri().path().ends_with("/imports");
-    if upload { UPLOAD_MAX } else { ANSWER_MAX }
+    let path = request.uri().path();
+    match *request.method() {
+        _ if is_upload(request) => UPLOAD_MAX,
+        Method::POST if MANY.iter().any(|many| path.ends_with(many)) => MANY_MAX,
+        _ => ANSWER_MAX,
+    }
 }
+
+/// A list of invitees, which has bounds of its own.
+fn is_upload(request: &Request) -> bool {
+    request.method() == Method::POST && request.uri().path().ends_with("/imports")
+}
+
+/// Acts on as many invitees as there are.
+const MANY: [&str; 4] = ["/invitations/tags", "/invitations/revoke", "/invitations/regenerate", "/retry"];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -35,6 +56,7 @@ pub(super) async fn outermost(State(api): State<Api>, request: Request, next: Ne
     // The path may hold an id, which is fine; the query is not logged.
     let span = tracing::info_span!("http", id, method = %request.method(), path = request.uri().path());
     let patience = patience(&request);
+    let encrypted = request.extensions().get::<Encrypted>().is_some();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answer = tokio::time::timeout(patience, answer).instrument(span.clone()).await;
     let mut response = match answer {
@@ -78,11 +100,70 @@ pub(super) async fn outermost(State(api): State<Api>, request: Request, next: Ne
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if api.config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")) {
+    if encrypted || api.config.http.public_url.as_deref().is_some_and(|url| url.starts_with("https://")) {
         let value = HeaderValue::from_static("max-age=31536000");
         headers.insert(HeaderName::from_static("strict-transport-security"), value);
     }
     response
+}
+
+/// Bytes of a path and its query at most: the longest names four hundred invitees who are to be exported.
+const URI_BYTES_MAX: usize = 13 * 1024;
+
+/// Refuses what is too large before anything reads it, and what is too much before anything works for it. Answers of the
+/// API say how much more there may be.
+///
+/// # Source
+///
+/// draft-ietf-httpapi-ratelimit-headers-08. `t` is the time until the whole quota is there again.
+pub(super) async fn bounded(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    if length > URI_BYTES_MAX {
+        return Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", "This address is too long.").into_response();
+    }
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) && !is_upload(&request) {
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is too large.").into_response();
+    }
+    if !uri.path().starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let Some(address) = client::address(&parts, &api.config) else {
+        return Problem::internal().into_response();
+    };
+    let (by_address, by_session) = api.access.asks(address, credential(&parts.headers));
+    let standings = [("address", Some(by_address)), ("session", by_session)];
+    let standings = standings.into_iter().filter_map(|(name, standing)| Some((name, standing?)));
+    let refused = standings.clone().find_map(|(name, standing)| Some((name, standing.wait?)));
+    let mut response = match refused {
+        Some((policy, wait)) => {
+            metrics::counter!("http_limited_total", "policy" => policy).increment(1);
+            let detail = "Too many requests. Wait a moment.";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(wait).into_response()
+        }
+        None => next.run(Request::from_parts(parts, body)).await,
+    };
+    let (mut policies, mut limits) = (Vec::new(), Vec::new());
+    for (name, Standing { quota, remaining, full_in, .. }) in standings {
+        policies.push(format!("\"{name}\";q={quota};w={}", QUOTA_WINDOW.as_secs()));
+        limits.push(format!("\"{name}\";r={remaining};t={}", full_in.as_millis().div_ceil(1_000)));
+    }
+    for (name, items) in [("ratelimit-policy", policies), ("ratelimit", limits)] {
+        if let Ok(value) = HeaderValue::from_str(&items.join(", ")) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// What a request shows, as it came: whether it is worth anything is asked later.
+fn credential(headers: &HeaderMap) -> Option<&[u8]> {
+    match headers.get(AUTHORIZATION) {
+        Some(value) => Some(value.as_bytes()),
+        None => [USER_COOKIE, VIEWER_COOKIE].iter().find_map(|name| extract::cookie(headers, name)).map(str::as_bytes),
+    }
 }
 
 /// Refuses what another site makes a browser send: an unsafe request or a WebSocket with a foreign `Origin`, or with our
@@ -125,7 +206,8 @@ fn is_ours(origin: &str, parts: &http::request::Parts, api: &Api) -> bool {
         return false;
     }
     let public = api.config.http.public_url.as_deref().and_then(|url| url.split_once("://"));
-    if scheme == "http" && public.is_some_and(|(scheme, _)| scheme == "https") {
+    let by_tls = client::encrypted(parts) || public.is_some_and(|(scheme, _)| scheme == "https");
+    if scheme == "http" && by_tls {
         return false;
     }
     let public = public.map(|(_, rest)| rest.trim_end_matches('/'));

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::account::{User, set_cookie};
 use super::extract::{
-    Arriving, BaseUrl, FAMILIAR_COOKIE, Json, Organiser, PROVIDER_COOKIE, Query, USER_COOKIE, cookie,
+    Arriving, BaseUrl, FAMILIAR_COOKIE, ForeignQuery, Json, Organiser, PROVIDER_COOKIE, USER_COOKIE, cookie,
 };
 use super::problem::{Body, Problem};
 use crate::access::{
@@ -408,7 +408,7 @@ pub(super) async fn come_back(
     arriving: Arriving,
     BaseUrl(base): BaseUrl,
     headers: HeaderMap,
-    Query(answer): Query<ProviderAnswer>,
+    ForeignQuery(answer): ForeignQuery<ProviderAnswer>,
 ) -> Response {
     let forget = format!("{PROVIDER_COOKIE}=; Path={CALLBACK}; Max-Age=0; HttpOnly; SameSite=Lax");
     let problem = |name: &str| {

@@ -488,7 +488,7 @@ fn message_view(api: &Api, listed: Listed, people: bool) -> Result<MessageView, 
     })
 }
 
-fn unreadable(error: crate::access::ContactError) -> Problem {
+pub(super) fn unreadable(error: crate::access::ContactError) -> Problem {
     tracing::error!(error = &error as &dyn std::error::Error, "a message cannot be sealed or opened");
     Problem::internal()
 }
@@ -604,6 +604,14 @@ pub(super) struct NewSend {
     again: bool,
 }
 
+/// How many messages failed for a reason.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FailureCount {
+    #[schema(value_type = MessageFailure)]
+    error: Failure,
+    count: u64,
+}
+
 /// An order, and how far it is.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Send)]
@@ -625,6 +633,8 @@ pub(super) struct SendView {
     /// Those that arrived.
     delivered: u64,
     failed: u64,
+    /// Why they failed, the most frequent reason first.
+    failures: Vec<FailureCount>,
     /// Those that were deliberately not sent.
     suppressed: u64,
     /// Messages per second.
@@ -653,6 +663,10 @@ async fn send_views(
     let ids = || rows.iter().chain(&open).map(|send| send.id);
     let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(Vec::new()) };
     let tallies: HashMap<SendId, Tally> = sends::tallies(&api.db, event, first, last).await?.into_iter().collect();
+    let failures = match tallies.values().any(|tally| tally.failed > 0) {
+        true => sends::failures(&api.db, event, first, last).await?,
+        false => Vec::new(),
+    };
     let now = api.clock.now();
     let quiet = policy.quiet_hours.as_ref();
     let silent = quiet.is_some_and(|quiet| quiet.silent_until(now).is_some());
@@ -682,6 +696,11 @@ async fn send_views(
             sent: tally.sent,
             delivered: tally.delivered,
             failed: tally.failed,
+            failures: failures
+                .iter()
+                .filter(|(of, ..)| *of == send.id)
+                .map(|(_, error, count)| FailureCount { error: *error, count: *count })
+                .collect(),
             suppressed: tally.suppressed,
             per_second: policy.per_second,
             eta_ms: eta.map(|eta| u64::try_from(eta.as_millis()).unwrap_or(u64::MAX)),
@@ -820,8 +839,9 @@ pub(super) async fn resume_send(
     let allowed = organiser.may(&api, Organise { event })?;
     let now = api.clock.now();
     let mut tx = api.db.write().await?;
+    events::lock(&mut tx, event).await?;
+    messages::wake(&mut tx, event, now).await?;
     if sends::resume(&mut tx, &allowed, send).await? {
-        messages::wake(&mut tx, event, now).await?;
         let actor = organiser.0.actor;
         facts::append(&mut tx, &api.random, now, actor, Fact::SendResumed { event, send }).await?;
         let over = incident::over_in(&mut tx, &api.random, now, actor, BudgetReached, event).await?;
@@ -846,6 +866,8 @@ pub(super) async fn cancel_send(
 ) -> Result<Json<SendView>, Problem> {
     let allowed = organiser.may(&api, Organise { event })?;
     let mut tx = api.db.write().await?;
+    // Whoever makes or claims messages of it holds the event.
+    events::lock(&mut tx, event).await?;
     if sends::cancel(&mut tx, &allowed, send).await? {
         let fact = Fact::SendCancelled { event, send };
         facts::append(&mut tx, &api.random, api.clock.now(), organiser.0.actor, fact).await?;
@@ -853,6 +875,50 @@ pub(super) async fn cancel_send(
         hint(&api, event);
     }
     Ok(Json(one_send(&api, event, send).await?))
+}
+
+/// How many messages are tried again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SendRetried {
+    /// None when nothing had failed, or only for the reason `unknown`.
+    retried: u64,
+}
+
+/// Messages that are queued again in one transaction, so that nobody else waits long for the writer.
+const RETRY_ROWS: u32 = 1_000;
+
+/// Try everything again that failed of an order, and nothing else. Of messages with the error `unknown` nobody knows whether
+/// they arrived: a person decides about each.
+#[utoipa::path(post, path = "/api/v1/events/{event}/sends/{send}/retry", operation_id = "retry_send", tag = "messages",
+    params(("event" = String, Path), ("send" = String, Path)),
+    security(("organiser_cookie" = []), ("api_token" = [])),
+    responses((status = 202, body = SendRetried), (status = 404, body = Body), (status = "default", body = Body)))]
+pub(super) async fn retry_send(
+    Shared(api): Shared<Api>,
+    organiser: Organiser,
+    Path((event, send)): Path<(EventId, SendId)>,
+) -> Result<(StatusCode, Json<SendRetried>), Problem> {
+    let _allowed = organiser.may(&api, Organise { event })?;
+    sends::get(&api.db, event, send).await?.ok_or_else(Problem::not_found)?;
+    let now = api.clock.now();
+    let mut retried = 0;
+    let mut after = None;
+    // Once through the order: what fails again meanwhile waits for the next press of the button.
+    loop {
+        let mut tx = api.db.write().await?;
+        // As above.
+        events::lock(&mut tx, event).await?;
+        let tried = messages::retry_failed(&mut tx, (event, send), after, now, RETRY_ROWS).await?;
+        let Some(last) = tried.last().copied() else { break };
+        let count = u32::try_from(tried.len()).unwrap_or(u32::MAX);
+        let fact = Fact::SendRetried { event, send, count };
+        facts::append(&mut tx, &api.random, now, organiser.0.actor, fact).await?;
+        tx.commit().await?;
+        hint(&api, event);
+        retried += u64::from(count);
+        after = Some(last);
+    }
+    Ok((StatusCode::ACCEPTED, Json(SendRetried { retried })))
 }
 
 // What went out.

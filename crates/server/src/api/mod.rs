@@ -12,11 +12,11 @@ mod accounts;
 mod board;
 mod client;
 mod concurrency;
-mod device;
 mod events;
 mod extract;
 mod factors;
 mod feed;
+mod guests;
 mod health;
 mod hooks;
 mod imports;
@@ -34,6 +34,8 @@ mod policy;
 mod preview;
 mod problem;
 mod removal;
+mod renewals;
+mod stream_keys;
 mod takeovers;
 mod viewer;
 mod webhooks;
@@ -52,6 +54,7 @@ use utoipa_axum::routes;
 
 pub use board::Boards;
 
+use self::problem::Problem;
 use crate::access::Access;
 use crate::config::Config;
 use crate::facts::seal::Sealer;
@@ -64,6 +67,14 @@ use crate::ports::db::Db;
 use crate::ports::fetch::Fetch;
 use crate::ports::random::Random;
 use crate::telemetry::Metrics;
+
+/// Carries `act` out to its end, also when whoever asked for it has gone: what was committed is told to those it concerns.
+async fn carried_out<T: Send + 'static>(
+    act: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    // It ends early by a bug only, which was logged, or with the whole runtime, when nobody waits here.
+    tokio::spawn(act).await.unwrap_or_else(|_| Err(Problem::internal()))
+}
 
 /// Bytes of a request body at most: the longest is a title and a few numbers.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -96,6 +107,8 @@ pub struct Parts {
     pub fetch: Fetch,
     /// The port that encoders connect to, as it really is.
     pub rtmp_port: u16,
+    /// The encrypted one, when there is a certificate.
+    pub rtmps_port: Option<u16>,
     /// Cancelled when the server stops: feeds say goodbye, `/readyz` says no.
     pub stop: CancellationToken,
 }
@@ -120,7 +133,8 @@ pub(crate) type Api = Arc<Parts>;
         license(name = "Apache-2.0 OR MIT", identifier = "Apache-2.0 OR MIT"),
     ),
     modifiers(&Security),
-    components(schemas(problem::Body, board::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport, takeovers::ContenderMessage)),
+    components(schemas(problem::Body, board::OrganiserMessage, feed::ViewerMessage, feed::ViewerReport,
+        feed::ViewerHeartbeat, feed::ViewerSignals, feed::ViewerAcknowledge, takeovers::ContenderMessage)),
     tags(
         (name = "account", description = "Signing in, one's own account, API tokens"),
         (name = "accounts", description = "People and teams"),
@@ -184,13 +198,18 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(events::list, events::create))
         .routes(routes!(events::read, events::change, events::delete))
         .routes(routes!(events::ingest))
-        .routes(routes!(events::list_keys, events::create_key))
-        .routes(routes!(events::revoke_key))
+        .routes(routes!(stream_keys::list, stream_keys::create))
+        .routes(routes!(stream_keys::change, stream_keys::revoke))
+        .routes(routes!(stream_keys::rotate))
         .routes(routes!(events::end_broadcast))
         .routes(routes!(people::list, people::create))
         .routes(routes!(people::list_tags, people::tag_many))
         .routes(routes!(people::revoke_many))
         .routes(routes!(people::regenerate))
+        .routes(routes!(people::export))
+        .routes(routes!(people::count_many))
+        .routes(routes!(renewals::list))
+        .routes(routes!(renewals::read, renewals::cancel))
         .routes(routes!(people::read, people::change, people::revoke))
         .routes(routes!(people::contact))
         .routes(routes!(people::code))
@@ -215,6 +234,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(messages::pause_send))
         .routes(routes!(messages::resume_send))
         .routes(routes!(messages::cancel_send))
+        .routes(routes!(messages::retry_send))
         .routes(routes!(messages::list_messages))
         .routes(routes!(messages::retry_message))
         .routes(routes!(messages::messaging))
@@ -227,6 +247,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(viewer::redeem))
         .routes(routes!(viewer::current, viewer::leave))
         .routes(routes!(viewer::queue, viewer::leave_queue))
+        .routes(routes!(guests::list, guests::bring))
         .routes(routes!(feed::viewer))
         .routes(routes!(takeovers::read, takeovers::give_up))
         .routes(routes!(takeovers::feed))
@@ -276,10 +297,11 @@ pub fn router(parts: Parts) -> Router {
         .route("/events/{*rest}", get(pages::admin))
         .route("/e/{event}", get(pages::viewer))
         .route("/assets/{*path}", get(pages::asset))
-        .fallback(problem::not_found)
+        .fallback(pages::nowhere)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(api.clone(), layers::same_origin))
+        .layer(middleware::from_fn_with_state(api.clone(), layers::bounded))
         .layer(middleware::from_fn_with_state(api.clone(), layers::outermost))
         .with_state(api)
 }

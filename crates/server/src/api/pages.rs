@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::Api;
 use super::extract::Path;
@@ -18,6 +18,16 @@ pub(super) async fn admin(State(api): State<Api>, headers: HeaderMap) -> Result<
 /// The viewer page, the same for every event: what it shows it asks for.
 pub(super) async fn viewer(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
     page(&api, "player/index.html", &headers)
+}
+
+/// What an address that leads nowhere says: a page to somebody who followed it in a browser, a problem to a program.
+pub(super) async fn nowhere(State(api): State<Api>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let browsed = method == Method::GET && accepts.contains("text/html") && !uri.path().starts_with("/api/");
+    match browsed.then(|| page(&api, "admin/index.html", &HeaderMap::new())) {
+        Some(Ok(page)) => (StatusCode::NOT_FOUND, page).into_response(),
+        _ => Problem::not_found().into_response(),
+    }
 }
 
 /// A file whose name holds its hash: it never changes.
@@ -43,7 +53,9 @@ fn page(api: &Api, name: &str, headers: &HeaderMap) -> Result<Response, Problem>
 
 /// Own files only, no inline script or style, no strings as code, no frames. Media comes from `blob:` because that is how
 /// a page feeds a `<video>`. The hash is that of the empty string: the player's controls make empty `<style>` elements
-/// and fill them by script, which no policy governs; a style with anything in it stays refused.
+/// and fill them by script, which no policy governs; a style with anything in it stays refused. Markup and scripts'
+/// addresses that a script writes must have been vouched for by one of two Trusted Types policies (`kit/src/trusted.ts`),
+/// so that an injected `innerHTML` throws.
 fn policy(api: &Api) -> String {
     // Links carry `public_url`; a page that was opened by another name must still reach the media behind it.
     let public = api.config.http.public_url.as_deref().filter(|url| !url.contains([';', ',', ' '])).unwrap_or_default();
@@ -51,7 +63,8 @@ fn policy(api: &Api) -> String {
         "default-src 'none'; script-src 'self'; style-src 'self' \
          'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; img-src 'self' data: blob:; font-src 'self'; \
          connect-src 'self' {public}; media-src 'self' blob: {public}; worker-src 'self'; manifest-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'; \
+         require-trusted-types-for 'script'; trusted-types stagedoor default"
     )
 }
 

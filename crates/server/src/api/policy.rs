@@ -3,8 +3,10 @@
 //! What is read and written is the domain's own [`Policy`]; the types here say to the OpenAPI document what that looks
 //! like, because the domain knows nothing of documents. A test holds the two together.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use stagedoor_domain::event::{self, BadPolicy, Policy};
+use stagedoor_domain::publish;
+use stagedoor_domain::risk::Action;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
@@ -19,6 +21,9 @@ pub(super) struct PolicySchema {
     admission: AdmissionPolicy,
     messages: MessagePolicy,
     privacy: PrivacyPolicy,
+    encryption: EncryptionPolicy,
+    protection: ProtectionPolicy,
+    publish: PublishLimits,
 }
 
 /// From where one may come in.
@@ -128,6 +133,95 @@ pub(super) struct PrivacyPolicy {
     retention_days: Option<u32>,
 }
 
+/// How what is shown is encrypted. A broadcast keeps to its end what it began with.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the domain's type")]
+pub(super) struct EncryptionPolicy {
+    /// Which way.
+    #[schema(required = false)]
+    method: Encryption,
+    /// How long one key is used, in seconds: a viewer who was sent out can decrypt for no longer.
+    #[schema(required = false, minimum = 4, maximum = 600, default = 10)]
+    key_period_s: u32,
+}
+
+/// Ways to encrypt.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the domain's type")]
+pub(super) enum Encryption {
+    /// None, the default.
+    #[schema(rename = "off")]
+    Off,
+    /// Whole parts and segments: plays nearly everywhere.
+    #[schema(rename = "aes-128")]
+    Aes128,
+    /// Samples, by common encryption: for players with Encrypted Media Extensions.
+    #[schema(rename = "cbcs")]
+    Cbcs,
+}
+
+/// What is asked of viewers' pages, and what follows when something is odd.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the domain's type")]
+pub(super) struct ProtectionPolicy {
+    /// Pages answer every few seconds, and say what they notice.
+    #[schema(required = false, default = true)]
+    guard: bool,
+    /// The most that follows.
+    #[schema(required = false)]
+    action: ActionName,
+    /// The viewer's name, masked number and session move over the picture. Nothing without `guard`.
+    #[schema(required = false, default = false)]
+    watermark: bool,
+}
+
+/// What follows when something odd is noticed about a viewer. Each step is taken from so many points on, as far as the
+/// event permits it.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ActionName {
+    /// It is written down and shown to organisers, the default.
+    Log,
+    /// From 2 points on the viewer is told what was seen.
+    Warn,
+    /// From 3 points on the picture is blurred until the viewer has read why.
+    Blur,
+    /// From 4 points on playing stops until the viewer has read why.
+    Pause,
+    /// From 6 points and two kinds of evidence on the viewer is sent out; the code still works.
+    Kick,
+}
+
+impl From<Action> for ActionName {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Log => Self::Log,
+            Action::Warn => Self::Warn,
+            Action::Blur => Self::Blur,
+            Action::Pause => Self::Pause,
+            Action::Kick => Self::Kick,
+        }
+    }
+}
+
+/// What an encoder may send. Whoever stays above it is stopped with a sentence that says so.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes the domain's type")]
+pub(super) struct PublishLimits {
+    /// Pictures and sound together, in kbit/s, over ten seconds.
+    #[schema(required = false, minimum = 100, maximum = 400_000, default = 60_000)]
+    bitrate_kbps: u32,
+    /// The longer side of the picture, in pixels.
+    #[schema(required = false, minimum = 16, maximum = 8_192, default = 4_096)]
+    long_side: u32,
+    /// The shorter side of the picture, in pixels.
+    #[schema(required = false, minimum = 16, maximum = 8_192, default = 2_304)]
+    short_side: u32,
+    /// Pictures per second, over ten seconds.
+    #[schema(required = false, minimum = 1, maximum = 480, default = 120)]
+    fps: u32,
+}
+
 /// Sections that change; each replaces the whole section, and what is absent stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +236,12 @@ pub(super) struct PolicyChange {
     messages: Option<event::MessagePolicy>,
     #[schema(value_type = Option<PrivacyPolicy>)]
     privacy: Option<event::PrivacyPolicy>,
+    #[schema(value_type = Option<EncryptionPolicy>)]
+    encryption: Option<event::EncryptionPolicy>,
+    #[schema(value_type = Option<ProtectionPolicy>)]
+    protection: Option<event::ProtectionPolicy>,
+    #[schema(value_type = Option<PublishLimits>)]
+    publish: Option<publish::Limits>,
 }
 
 impl PolicyChange {
@@ -158,6 +258,9 @@ impl PolicyChange {
             admission: self.admission.unwrap_or(policy.admission),
             messages: self.messages.unwrap_or(policy.messages),
             privacy: self.privacy.unwrap_or(policy.privacy),
+            encryption: self.encryption.unwrap_or(policy.encryption),
+            protection: self.protection.unwrap_or(policy.protection),
+            publish: self.publish.unwrap_or(policy.publish),
         };
         match changed.check() {
             Ok(()) => Ok(changed),
@@ -194,6 +297,9 @@ mod tests {
             ("admission", "AdmissionPolicy"),
             ("messages", "MessagePolicy"),
             ("privacy", "PrivacyPolicy"),
+            ("encryption", "EncryptionPolicy"),
+            ("protection", "ProtectionPolicy"),
+            ("publish", "PublishLimits"),
         ] {
             assert_eq!(keys(&schemas[name]["properties"]), keys(&policy[section]), "{name}");
         }
@@ -201,6 +307,8 @@ mod tests {
         for (name, value) in [
             ("UnknownCountry", &policy["access"]["unknown_country"]),
             ("Unanswered", &policy["takeover"]["unanswered"]),
+            ("Encryption", &policy["encryption"]["method"]),
+            ("ActionName", &policy["protection"]["action"]),
         ] {
             assert!(schemas[name].to_string().contains(&value.to_string()), "{name}");
         }

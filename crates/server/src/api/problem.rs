@@ -113,6 +113,11 @@ impl Problem {
         .retry_after(Duration::from_secs(2))
     }
 
+    /// Whether trying again in a moment may work.
+    pub(super) fn passes(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
     }
@@ -187,7 +192,9 @@ impl From<Denied> for Problem {
             | Denied::NetworkRefused
             | Denied::CodeInUse
             | Denied::Blocked
-            | Denied::UsedUp => {
+            | Denied::UsedUp
+            | Denied::Silent
+            | Denied::NotNow => {
                 Self::new(StatusCode::FORBIDDEN, "forbidden", "This is not allowed with what you signed in with.")
             }
         }
@@ -204,11 +211,6 @@ impl From<RevealError> for Problem {
             }
         }
     }
-}
-
-/// The answer for a path that is none.
-pub(super) async fn not_found() -> Problem {
-    Problem::not_found()
 }
 
 /// The answer for a path with another method; the router adds `Allow`.

@@ -10,7 +10,7 @@ use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 use utoipa::ToSchema;
 
 use super::Api;
-use super::extract::{Json, Organiser, Path, line, room};
+use super::extract::{Json, Organiser, Path, Steward, line, room};
 use super::problem::{Body, Problem};
 use crate::access::{SendOut, SentOut};
 
@@ -33,7 +33,7 @@ pub(super) struct Kick {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KickMany {
-    /// 1 to 1000 sessions of this event. Whoever is not there any more is left alone.
+    /// 1 to 1000 sessions of this event. Whoever is not there any more is left alone, or only kept out with `block`.
     #[schema(value_type = Vec<String>, min_items = 1, max_items = 1000)]
     sessions: Vec<SessionId>,
     /// What they are told: one line, at most 200 characters.
@@ -63,18 +63,21 @@ pub(super) struct Removed {
     recorded: bool,
 }
 
-fn words(reason: Option<&str>) -> Result<Option<Arc<str>>, Problem> {
+/// What those who are sent out read: one line, or nothing.
+pub(super) fn words(reason: Option<&str>) -> Result<Option<Arc<str>>, Problem> {
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     reason.map(|reason| line("/reason", reason).map(Arc::from)).transpose()
 }
 
 fn removed(sent: SentOut) -> (StatusCode, Json<Removed>) {
-    let SentOut { sessions, recorded } = sent;
+    let SentOut { sessions, recorded, .. } = sent;
     let status = if recorded { StatusCode::OK } else { StatusCode::ACCEPTED };
     (status, Json(Removed { sessions, recorded }))
 }
 
 /// Send one viewer out. The code still works, unless they are kept out with `block`.
+///
+/// Then whoever left a moment ago is kept out too, and a device that the code has moved to meanwhile is sent out with them.
 #[utoipa::path(post, path = "/api/v1/events/{event}/viewers/{session}/kick", tag = "people", operation_id = "kick_viewer",
     params(("event" = String, Path), ("session" = String, Path)), request_body = Kick,
     security(("organiser_cookie" = []), ("api_token" = [])),
@@ -82,14 +85,14 @@ fn removed(sent: SentOut) -> (StatusCode, Json<Removed>) {
         (status = 422, body = Body), (status = "default", body = Body)))]
 pub(super) async fn kick(
     State(api): State<Api>,
-    organiser: Organiser,
+    Steward(organiser): Steward,
     Path((event, session)): Path<(EventId, SessionId)>,
     Json(kick): Json<Kick>,
 ) -> Result<(StatusCode, Json<Removed>), Problem> {
     let allowed = organiser.may(&api, Moderate { event })?;
     let how = SendOut { words: words(kick.reason.as_deref())?, block: kick.block };
     match api.access.kick(&allowed, organiser.0.actor, &[session], how).await? {
-        SentOut { sessions: 0, .. } => Err(Problem::not_found()),
+        SentOut { sessions: 0, blocked: 0, .. } => Err(Problem::not_found()),
         sent => Ok(removed(sent)),
     }
 }
@@ -101,7 +104,7 @@ pub(super) async fn kick(
         (status = "default", body = Body)))]
 pub(super) async fn kick_many(
     State(api): State<Api>,
-    organiser: Organiser,
+    Steward(organiser): Steward,
     Path(event): Path<EventId>,
     Json(kick): Json<KickMany>,
 ) -> Result<(StatusCode, Json<Removed>), Problem> {
@@ -121,7 +124,7 @@ pub(super) async fn kick_many(
         (status = "default", body = Body)))]
 pub(super) async fn end_all(
     State(api): State<Api>,
-    organiser: Organiser,
+    Steward(organiser): Steward,
     Path(event): Path<EventId>,
     Json(why): Json<Reason>,
 ) -> Result<(StatusCode, Json<Removed>), Problem> {

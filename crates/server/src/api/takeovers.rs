@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::account::set_cookie;
 use super::extract::{self, BaseUrl, Json, Path, TAKEOVER_COOKIE};
-use super::feed::{Gone, Socket, TICK, Upgrade, bounded};
+use super::feed::{Gone, Socket, TICK, Upgrade};
 use super::problem::{Body, Problem};
 use super::viewer::cookie_path;
 use crate::access::Asked;
@@ -120,12 +120,18 @@ fn nobody() -> Problem {
         (status = "default", body = Body)))]
 pub(super) async fn read(
     State(api): State<Api>,
+    BaseUrl(base): BaseUrl,
     Path((event, takeover)): Path<(EventId, TakeoverId)>,
     headers: HeaderMap,
-) -> Result<Json<TakeoverStanding>, Problem> {
+) -> Result<Response, Problem> {
     let ticket = extract::cookie(&headers, TAKEOVER_COOKIE).ok_or_else(nobody)?;
     let takeover = api.access.takeover(event, takeover, ticket).await?.ok_or_else(nobody)?;
-    Ok(Json((&takeover).into()))
+    let standing = Json(TakeoverStanding::from(&takeover));
+    if takeover.state.is_open() {
+        return Ok(standing.into_response());
+    }
+    // The last word: there is nothing more to ask with it.
+    Ok(([(SET_COOKIE, ticket_cookie(event, &base, ""))], standing).into_response())
 }
 
 /// Ask no more.
@@ -157,15 +163,13 @@ pub(super) async fn feed(
 ) -> Result<Response, Problem> {
     let ticket = extract::cookie(&headers, TAKEOVER_COOKIE).ok_or_else(nobody)?;
     let mut question = api.access.follow_takeover(event, takeover, ticket).await?.ok_or_else(nobody)?;
-    let upgrade = bounded(upgrade)?;
-    Ok(upgrade
-        .on_upgrade(move |socket| async move {
-            let mut socket = Socket::pinged_every(socket, PING);
-            if wait(&api, &mut question, &mut socket).await.is_ok() {
-                socket.close().await;
-            }
-        })
-        .into_response())
+    let upgrade = upgrade.bounded(&api, takeover.uuid())?;
+    Ok(upgrade.talk(move |socket| async move {
+        let mut socket = Socket::pinged_every(socket, PING);
+        if wait(&api, &mut question, &mut socket).await.is_ok() {
+            socket.close().await;
+        }
+    }))
 }
 
 async fn wait(

@@ -1,22 +1,25 @@
 //! What an invitee's browser does: look at the door, redeem a code, come back, leave.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::admission::{KEPT, Wait};
+use stagedoor_domain::agent::Agent;
 use stagedoor_domain::id::{EventId, SessionId};
+use stagedoor_domain::risk::heartbeat;
 use utoipa::ToSchema;
 
+use super::Api;
 use super::account::set_cookie;
 use super::extract::{self, Address, BaseUrl, Json, Path, QUEUE_COOKIE, TAKEOVER_COOKIE, VIEWER_COOKIE, room};
+use super::policy::ActionName;
 use super::problem::{Body, Problem};
 use super::takeovers::{TakeoverAsked, ticket_cookie};
-use super::{Api, device};
 use crate::access::{
-    ApproachRefused, Asked, InLine, NotQueued, PROOF_BITS, Proof, Queued, RedeemAttempt, RedeemRefused, Seat,
+    ApproachRefused, Asked, Guard, InLine, NotQueued, PROOF_BITS, Proof, Queued, RedeemAttempt, RedeemRefused, Seat,
 };
 use crate::live;
 
@@ -84,12 +87,51 @@ pub(super) struct ViewerSession {
     starts_at: Option<Time>,
     /// Whether it is on air.
     state: live::State,
-    /// When the session ends by itself.
+    /// When the session ends by itself. While it is watched, this moves on; the address of the video stays the same.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Time,
     playback: Playback,
     /// The WebSocket to keep open.
     feed: String,
+    /// How the page shows that it is there, and what it is to draw; `null` where the event does not ask for it.
+    guard: Option<ViewerGuard>,
+}
+
+/// How a page shows that it is there.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ViewerGuard {
+    /// What answers to challenges are signed with, by HMAC-SHA-256: 32 bytes in base64url without padding. The same for
+    /// the whole session.
+    heartbeat_key: String,
+    /// How often a challenge comes, in seconds.
+    #[schema(examples(5))]
+    heartbeat_s: u64,
+    /// The most that follows when something odd is noticed.
+    action: ActionName,
+    /// What moves over the picture; `null` where nothing does.
+    watermark: Option<ViewerWatermark>,
+}
+
+/// The personal mark.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ViewerWatermark {
+    /// Name, masked number if there is one, and the session's short name.
+    #[schema(examples(json!(["Ada Lovelace", "+33 6 •• •• 12 34", "7Q2M-XK"])))]
+    lines: Vec<String>,
+    /// What its way over the picture is worked out from: 32 bytes in hexadecimal, the same for the whole session.
+    seed: String,
+}
+
+impl From<Guard> for ViewerGuard {
+    fn from(guard: Guard) -> Self {
+        let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self {
+            heartbeat_key: guard.key.expose(),
+            heartbeat_s: heartbeat::EVERY.as_secs(),
+            action: guard.action.into(),
+            watermark: guard.watermark.map(|mark| ViewerWatermark { lines: mark.lines, seed: hex(mark.seed) }),
+        }
+    }
 }
 
 /// Where the video is.
@@ -108,12 +150,13 @@ fn session(api: &Api, base: &str, seat: &Seat) -> Result<ViewerSession, Problem>
         id: seat.session,
         event: seat.event,
         title: room.title().to_string(),
-        name: seat.name.clone(),
+        name: seat.name().to_string(),
         starts_at: room.starts_at(),
         state: api.hub.status(seat.stream).state,
-        expires_at: seat.expires_at,
+        expires_at: seat.expires_at(),
         playback: Playback { hls: format!("{base}/live/{token}/{}/index.m3u8", seat.stream) },
         feed: format!("/api/v1/events/{}/sessions/current/feed", seat.event),
+        guard: api.access.guard(seat).map(ViewerGuard::from),
     })
 }
 
@@ -154,21 +197,33 @@ pub(super) async fn redeem(
         cookie: extract::cookie(&headers, VIEWER_COOKIE),
         ticket: extract::cookie(&headers, QUEUE_COOKIE),
         asking: extract::cookie(&headers, TAKEOVER_COOKIE),
-        device: &device::describe(agent),
+        device: &Agent::of(agent).to_string(),
         proof: body.proof.as_ref(),
     };
+    let (asked, stood) = (attempt.asking.is_some(), attempt.ticket.is_some());
     let redeemed = match api.access.redeem(attempt).await {
         Ok(redeemed) => redeemed,
-        Err(RedeemRefused::Queued(queued)) => return Ok(in_line(event, &base, &queued)),
-        Err(RedeemRefused::Asked(asked)) => return Ok(asking(event, &base, &asked)),
+        Err(RedeemRefused::Queued(place)) => return Ok(in_line(event, &base, &place)),
+        Err(RedeemRefused::Asked(question)) => return Ok(asking(event, &base, &question)),
         Err(other) => return Err(refused(other)),
     };
     let seat = &redeemed.seat;
-    seat.came_from(&api.access.place(address));
-    let age = seat.expires_at.since(api.clock.now()).as_secs();
-    let cookie = set_cookie(VIEWER_COOKIE, redeemed.cookie.expose(), &cookie_path(event), age, &base);
+    api.access.came_from(seat, address);
+    api.access.shows_agent(seat, agent.as_bytes());
+    api.access.know_number(seat).await;
+    // Whether the session goes on is the server's to say, not the cookie's.
+    let age = api.access.latest_end(seat).since(api.clock.now()).as_secs();
+    let mut cookies = vec![set_cookie(VIEWER_COOKIE, redeemed.cookie.expose(), &cookie_path(event), age, &base)];
+    // Whoever is in waits for nothing any more.
+    if asked {
+        cookies.push(ticket_cookie(event, &base, ""));
+    }
+    if stood {
+        cookies.push(queue_cookie(event, &base, ""));
+    }
+    let cookies = AppendHeaders(cookies.into_iter().map(|cookie| (SET_COOKIE, cookie)));
     let session = session(&api, &base, seat)?;
-    Ok((StatusCode::CREATED, [(SET_COOKIE, cookie)], Json(session)).into_response())
+    Ok((StatusCode::CREATED, cookies, Json(session)).into_response())
 }
 
 fn refused(refused: RedeemRefused) -> Problem {
@@ -327,7 +382,7 @@ pub(super) async fn queue(
     let _approached = api.access.approach(event, address).map_err(kept_out)?;
     let no_place = || Problem::new(StatusCode::NOT_FOUND, "no_place", "You do not stand in line here.");
     let ticket = extract::cookie(&headers, QUEUE_COOKIE).ok_or_else(no_place)?;
-    match api.access.queue(event, ticket) {
+    match api.access.queue(event, ticket).await {
         Ok(InLine::Admitted) => Ok(Json(QueueStanding { admitted: true, waiting: None, queue: None }).into_response()),
         Ok(InLine::Queued(queued)) => {
             let cookie = queue_cookie(event, &base, queued.ticket.expose());
@@ -356,7 +411,7 @@ pub(super) async fn leave_queue(
 }
 
 /// The same words for the right code and for a wrong one.
-fn kept_out(refused: ApproachRefused) -> Problem {
+pub(super) fn kept_out(refused: ApproachRefused) -> Problem {
     match refused {
         ApproachRefused::NoEvent => Problem::not_found(),
         ApproachRefused::Country => Problem::new(
@@ -387,6 +442,7 @@ pub(super) async fn current(
     BaseUrl(base): BaseUrl,
 ) -> Result<Json<ViewerSession>, Problem> {
     let _approached = api.access.approach(viewer.0.event, address).map_err(kept_out)?;
+    api.access.know_number(&viewer.0).await;
     Ok(Json(session(&api, &base, &viewer.0)?))
 }
 

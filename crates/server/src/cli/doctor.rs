@@ -3,6 +3,7 @@
 //! Each check looks at one thing, changes nothing (but for a file it removes again), takes a few seconds at most and
 //! never stops the others. It deliberately does not repair.
 
+mod certificate;
 mod keys;
 
 use std::fs;
@@ -16,7 +17,8 @@ use clap::Args;
 use serde::Serialize;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::nofile;
+use super::limits;
+use crate::access::PublishTokens;
 use crate::config::Config;
 
 /// A check that takes longer is a finding itself.
@@ -151,7 +153,13 @@ pub async fn examine(args: &DoctorArgs) -> Vec<Finding> {
     let folder = config.data_dir.as_path();
     findings.push(port("port.http", "--http", config.http.listen));
     findings.push(port("port.rtmp", "--rtmp", config.rtmp.listen));
-    findings.push(open_files(nofile::limits().1, args.viewers));
+    if config.tls.certificate.is_some() || !config.tls.acme_names.is_empty() {
+        findings.push(port("port.https", "tls.https_listen", config.tls.https_listen));
+        findings.push(port("port.rtmps", "tls.rtmps_listen", config.tls.rtmps_listen));
+    }
+    findings.extend(certificate::check(&config.tls, folder, SystemTime::now()));
+    findings.extend(publish_tokens(&config.publish));
+    findings.push(open_files(limits::files().1, args.viewers));
     findings.push(data_folder(folder));
     findings.extend(space(folder));
     findings.push(database(&config.database_url()).await);
@@ -163,6 +171,19 @@ pub async fn examine(args: &DoctorArgs) -> Vec<Finding> {
         findings.push(tls_name(name).await);
     }
     findings
+}
+
+/// Whether publish tokens can be taken; nothing when none are wanted.
+fn publish_tokens(settings: &crate::config::Publish) -> Option<Finding> {
+    const CHECK: &str = "publish_tokens";
+    let keys = |count: usize| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+    match PublishTokens::load(settings) {
+        Ok(tokens) => tokens.map(|tokens| Finding::ok(CHECK, format!("signed by one of {}", keys(tokens.count())))),
+        Err(error) => {
+            let fix = "set all three keys of [publish], and write what `openssl pkey -pubout` prints into the file";
+            Some(Finding::error(CHECK, error.to_string(), fix))
+        }
+    }
 }
 
 /// The host name in an `https://` address.

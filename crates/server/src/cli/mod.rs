@@ -2,8 +2,8 @@
 
 mod demo;
 mod doctor;
+mod limits;
 mod load;
-mod nofile;
 mod reset_password;
 mod rotate_key;
 mod serve;
@@ -75,7 +75,8 @@ pub fn main() -> ExitCode {
 /// Cancelled by Ctrl-C and SIGTERM.
 fn until_told() -> CancellationToken {
     // Every viewer is a few connections; what is allowed is asked for.
-    nofile::raise();
+    limits::raise_files();
+    limits::write_no_core();
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {

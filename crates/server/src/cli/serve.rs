@@ -37,6 +37,9 @@ pub async fn run(args: ServeArgs, stop: CancellationToken) -> Result<(), Box<dyn
             admin.password.expose()
         ));
     }
+    if let Some((https, rtmps)) = app.tls_addresses() {
+        tracing::info!(%https, %rtmps, "encrypted doors");
+    }
     tracing::info!(http = %app.http_address()?, rtmp = %app.rtmp_address()?, "ready");
     app.run(stop).await;
     Ok(())

@@ -141,7 +141,8 @@ fn value(text: &str) -> Value {
 
 /// Puts `value` where `name` points: `http_listen` is `listen` in `[http]`, `data_dir` is at the top.
 fn set(table: &mut Table, name: &str, value: Value) {
-    let sections = ["http", "rtmp", "database", "access", "geo", "admin", "oidc", "outbound", "sms", "email"];
+    let sections =
+        ["http", "rtmp", "publish", "tls", "database", "access", "geo", "admin", "oidc", "outbound", "sms", "email"];
     match name.split_once('_').filter(|(section, _)| sections.contains(section)) {
         Some((section, key)) => {
             let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -214,6 +215,22 @@ mod tests {
 
     fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_grace_that_players_cannot_keep_to_is_refused_in_words() {
+        for wrong in ["0", "4", "3601", "-1", "\"30\"", "7.5"] {
+            let (path, _folder) = file(&format!("[access]\ngrace_s = {wrong}\n"));
+            let error = Config::load(Some(&path), []).unwrap_err().to_string();
+            assert!(error.contains("line 2"), "{error}");
+        }
+        let (path, _folder) = file("[access]\ngrace_s = 4\n");
+        let error = Config::load(Some(&path), []).unwrap_err().to_string();
+        assert!(error.contains("access.grace_s is 4: it must be 5 to 3600 seconds"), "{error}");
+        for right in ["5", "3600"] {
+            let (path, _folder) = file(&format!("[access]\ngrace_s = {right}\n"));
+            assert!(Config::load(Some(&path), []).is_ok());
+        }
     }
 
     #[test]

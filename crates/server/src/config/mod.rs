@@ -9,9 +9,11 @@ mod load;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use hidden::Hidden;
 pub use load::ConfigError;
@@ -27,6 +29,10 @@ pub struct Config {
     pub http: Http,
     /// `[rtmp]`
     pub rtmp: Rtmp,
+    /// `[publish]`
+    pub publish: Publish,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[database]`
     pub database: Database,
     /// `[access]`
@@ -81,6 +87,10 @@ pub struct Http {
     /// Reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; none by default, because whoever is
     /// believed can pretend to be any address.
     pub trusted_proxies: Vec<Network>,
+    /// Connections at a time, by HTTP, HTTPS and WebSocket together; more wait in the kernel's queue.
+    pub connections: u32,
+    /// Connections of one address (IPv6: one /64) at a time; more are closed. Trusted proxies are not counted.
+    pub connections_per_address: u32,
 }
 
 /// RTMP in.
@@ -93,6 +103,55 @@ pub struct Rtmp {
     /// of the page and the port of `listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// Connections at a time, by RTMP and RTMPS together; more wait in the kernel's queue.
+    pub connections: u32,
+    /// Connections of one address (IPv6: one /64) at a time; more are closed.
+    pub connections_per_address: u32,
+}
+
+/// Whose publish tokens are taken where a stream key is. Without all three, nobody's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Publish {
+    /// Who signs them: what their `iss` must be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_issuer: Option<String>,
+    /// What this installation is called in them: what must be in their `aud`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_audience: Option<String>,
+    /// A file of one to sixteen public keys in PEM form, Ed25519 or P-256, one of which must have signed them. Taken up
+    /// within ten seconds when it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_keys: Option<PathBuf>,
+}
+
+/// HTTPS and RTMPS without a proxy. Without a certificate there is neither.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate and those that lead to the root, in PEM form: certbot's `fullchain.pem`. When the file changes,
+    /// the next connection uses what is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key in PEM form, without a passphrase: certbot's `privkey.pem`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Names that the server fetches a certificate for by itself, instead of `certificate` and `key`. Who sets them agrees to
+    /// the terms of the authority.
+    pub acme_names: Vec<String>,
+    /// Where the authority's directory is.
+    pub acme_directory: String,
+    /// An address of mail that the authority may write to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acme_contact: Option<String>,
+    /// A file with the certificates that the authority's own server is checked by, in PEM form. Only for an authority of
+    /// one's own; by default those of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acme_roots: Option<PathBuf>,
+    /// Where to listen for HTTPS; port 0 takes a free one. Browsers expect 443.
+    pub https_listen: SocketAddr,
+    /// Where to listen for RTMPS; port 0 takes a free one. Encoders expect 1936 or 443.
+    pub rtmps_listen: SocketAddr,
 }
 
 /// Where rows live.
@@ -109,15 +168,35 @@ pub struct Database {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Access {
-    /// How long one code's session lasts, in seconds. Twelve hours outlast any event.
+    /// How long a session goes on after it was last watched, in seconds; a week in all at most. Twelve hours are a day at
+    /// an event, and a night away from it.
     pub session_s: u64,
     /// How long after its last request a viewer still counts as present, in seconds: their code cannot be used
-    /// elsewhere until then. Longer than a tunnel, shorter than fetching another device.
+    /// elsewhere until then. Longer than a tunnel, shorter than fetching another device. 5 to 3 600.
+    #[serde(deserialize_with = "grace_s")]
     pub grace_s: u64,
     /// Wrong codes or passwords from one address (IPv6: one /64) in a minute before it has to wait.
     pub wrong_per_address: u32,
     /// Wrong codes in a minute over all addresses before everybody has to prove work.
     pub wrong_total: u32,
+    /// Requests to the API from one address (IPv6: one /64) in a minute.
+    pub requests_per_address: u32,
+    /// Requests to the API with one cookie or token in a minute.
+    pub requests_per_session: u32,
+    /// WebSockets of one viewer's session, or of one organiser, at a time.
+    pub feeds_each: u32,
+}
+
+/// Players ask every four seconds at the latest: with less than this, whoever watches would count as gone in between.
+const GRACE_S: RangeInclusive<u64> = 5..=3_600;
+
+fn grace_s<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let seconds = u64::deserialize(deserializer)?;
+    if GRACE_S.contains(&seconds) {
+        return Ok(seconds);
+    }
+    let (least, most) = (GRACE_S.start(), GRACE_S.end());
+    Err(D::Error::custom(format_args!("access.grace_s is {seconds}: it must be {least} to {most} seconds")))
 }
 
 /// Where addresses are.
@@ -218,6 +297,8 @@ impl Default for Config {
             data_dir: PathBuf::from("data"),
             http: Http::default(),
             rtmp: Rtmp::default(),
+            publish: Publish::default(),
+            tls: Tls::default(),
             database: Database::default(),
             access: Access::default(),
             geo: Geo::default(),
@@ -232,19 +313,54 @@ impl Default for Config {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: anywhere(8080), public_url: None, trusted_proxies: Vec::new() }
+        Self {
+            listen: anywhere(8080),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            // Every viewer holds a few, and a page a WebSocket.
+            connections: 60_000,
+            // Two thousand viewers behind one address; whoever has fewer than ten of them cannot fill the house.
+            connections_per_address: 6_000,
+        }
     }
 }
 
 impl Default for Rtmp {
     fn default() -> Self {
-        Self { listen: anywhere(1935), public_url: None }
+        // Most are strangers who have ten seconds to say a stream key.
+        Self { listen: anywhere(1935), public_url: None, connections: 8_192, connections_per_address: 256 }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            key: None,
+            acme_names: Vec::new(),
+            acme_directory: "https://acme-v02.api.letsencrypt.org/directory".to_owned(),
+            acme_contact: None,
+            acme_roots: None,
+            https_listen: anywhere(8443),
+            rtmps_listen: anywhere(1936),
+        }
     }
 }
 
 impl Default for Access {
     fn default() -> Self {
-        Self { session_s: 12 * 60 * 60, grace_s: 30, wrong_per_address: 5, wrong_total: 100 }
+        Self {
+            session_s: 12 * 60 * 60,
+            grace_s: 30,
+            wrong_per_address: 5,
+            wrong_total: 100,
+            // A page asks for about five things when it is opened: an office of two thousand that comes in at once.
+            requests_per_address: 12_000,
+            // A hundred a second: more than any page, and enough for a program that invites people one by one.
+            requests_per_session: 6_000,
+            // As many tabs and screens as one person has, with room for some that the network has forgotten.
+            feeds_each: 32,
+        }
     }
 }
 

@@ -10,18 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use metrics::Counter;
+use stagedoor_domain::access::Denied;
 use stagedoor_domain::id::StreamId;
 use stagedoor_media::Kind;
 use stagedoor_media::package::hls::{Directives, Verdict};
 use stagedoor_media::package::{Edge, Stored};
 
-use super::Media;
-use crate::access::Access;
+use super::{Media, licence};
+use crate::access::{Access, NoKey, Seat};
 use crate::live::{Channel, Hub, Rendition, State, Text};
 
 /// A playlist request waits at most three target durations for its part.
@@ -54,6 +55,9 @@ struct Counters {
     playlists: Counter,
     parts: Counter,
     segments: Counter,
+    keys: Counter,
+    keys_refused: Counter,
+    authorizations: Counter,
     refused: Counter,
     bytes: Counter,
 }
@@ -67,6 +71,9 @@ impl Deliver {
             playlists: requests("playlist"),
             parts: requests("part"),
             segments: requests("segment"),
+            keys: requests("key"),
+            keys_refused: metrics::counter!("deliver_keys_refused_total"),
+            authorizations: requests("authorization"),
             refused: metrics::counter!("deliver_refused_total"),
             bytes: metrics::counter!("deliver_bytes_total"),
         };
@@ -83,20 +90,95 @@ impl Deliver {
             _ => return method_not_allowed(),
         }
         let Some(target) = Target::parse(uri.path()) else { return self.refused() };
+        if let Resource::Key(first_msn) = target.resource {
+            return self.key(&target, first_msn);
+        }
         // Every request, on its own, before anything is looked up.
-        let Some(stream) = self.admit(&target) else { return self.refused() };
+        let Some((stream, seat)) = self.admit(&target) else { return self.refused() };
         let Some(channel) = self.hub.channel(stream) else { return not_started() };
+        // What is weighed against the stream is the stream: a player without compression fetches more playlist than sound.
+        let weighed = *method == Method::GET && target.resource.is_media();
         let response = self.resource(&channel, target.resource, uri.query(), headers).await;
-        self.counters.bytes.increment(response.body().bytes());
+        let bytes = response.body().bytes();
+        self.counters.bytes.increment(bytes);
+        if let Some(seat) = seat {
+            let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+            self.access.fetched(&seat, if weighed { bytes } else { 0 }, agent);
+        }
         response
     }
 
-    fn admit(&self, target: &Target<'_>) -> Option<StreamId> {
+    /// The 16 bytes of a key, to those who may have it at this moment.
+    ///
+    /// A key that does not exist is refused like one that somebody may not have, in every byte.
+    fn key(&self, target: &Target<'_>, first_msn: u64) -> Response<Media> {
+        self.counters.keys.increment(1);
+        let key = self
+            .access
+            .read_key(target.token, target.stream)
+            .map_err(NoKey::Refused)
+            .and_then(|allowed| self.access.content_key(&allowed, first_msn));
+        match key {
+            Ok(key) => secret(Bytes::copy_from_slice(key.expose()), "application/octet-stream"),
+            Err(reason) => self.no_key(reason),
+        }
+    }
+
+    /// The answer to a request for a licence: `body` is at most [`REQUEST_BYTES_MAX`] long; `uri` is one of
+    /// [`is_licence`].
+    #[must_use]
+    pub fn licence(&self, uri: &Uri, body: &[u8]) -> Response<Media> {
+        self.counters.keys.increment(1);
+        let Some(Target { token, stream, resource: Resource::Licence }) = Target::parse(uri.path()) else {
+            return self.refused();
+        };
+        let keys = self.access.read_key(token, stream).map_err(NoKey::Refused).and_then(|allowed| {
+            let wanted = licence::wanted(body).ok_or(NoKey::Refused(Denied::Unknown))?;
+            wanted.iter().map(|id| self.access.content_key_called(&allowed, id)).collect::<Result<Vec<_>, _>>()
+        });
+        match keys {
+            Ok(keys) => secret(licence::licence(&keys), "application/json"),
+            Err(reason) => self.no_key(reason),
+        }
+    }
+
+    fn no_key(&self, reason: NoKey) -> Response<Media> {
+        self.counters.keys_refused.increment(1);
+        match reason {
+            NoKey::Refused(denied) => {
+                tracing::debug!(reason = denied.as_str(), "a key was refused");
+                self.refused()
+            }
+            NoKey::TooMany => too_many(),
+        }
+    }
+
+    /// Whether a request for `path`, which begins with `/live/`, would be let in: what a cache in front asks before it hands
+    /// out what it has. No body, no database; the same check as for the media itself, and a sign of life of the viewer.
+    #[must_use]
+    pub fn authorize(&self, method: &Method, path: &str) -> Response<Media> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return method_not_allowed();
+        }
+        self.counters.authorizations.increment(1);
+        let admitted = Target::parse(path).is_some_and(|target| self.admit(&target).is_some());
+        let mut response = Response::new(Media::empty());
+        *response.status_mut() = if admitted { StatusCode::NO_CONTENT } else { StatusCode::FORBIDDEN };
+        if !admitted {
+            self.counters.refused.increment(1);
+        }
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// The stream, and who watches it.
+    fn admit(&self, target: &Target<'_>) -> Option<(StreamId, Option<Arc<Seat>>)> {
         match self.check {
             TokenCheck::EveryRequest => {
-                self.access.watch(target.token, target.stream).ok().map(|allowed| allowed.stream)
+                let (allowed, seat) = self.access.watching(target.token, target.stream).ok()?;
+                Some((allowed.stream, seat))
             }
-            TokenCheck::DangerSkipped => target.stream.parse().ok(),
+            TokenCheck::DangerSkipped => Some((target.stream.parse().ok()?, None)),
         }
     }
 
@@ -120,10 +202,17 @@ impl Deliver {
                 let Some(rendition) = channel.rendition(kind) else { return not_found() };
                 media_playlist(&rendition, query.unwrap_or(""), headers).await
             }
-            Resource::Init(kind, id) => {
+            Resource::Init(kind, id, key) => {
                 self.counters.segments.increment(1);
                 let Some(rendition) = channel.rendition(kind) else { return not_found() };
-                match rendition.init(id) {
+                let bytes = match key {
+                    None => rendition.init(id),
+                    Some(first_msn) => {
+                        let key = self.access.named_content_key(channel.stream(), first_msn);
+                        key.and_then(|key| rendition.sealed_init(id, &key))
+                    }
+                };
+                match bytes {
                     Some(bytes) => media(kind, bytes.into()),
                     None => not_found(),
                 }
@@ -148,7 +237,8 @@ impl Deliver {
                     None => not_found(),
                 }
             }
-            Resource::Unknown => not_found(),
+            // Keys were answered above, and a licence is asked for with a body.
+            Resource::Key(_) | Resource::Licence | Resource::Unknown => not_found(),
         }
     }
 
@@ -171,9 +261,12 @@ struct Target<'a> {
 enum Resource {
     Multivariant,
     Playlist(Kind),
-    Init(Kind, u32),
+    /// A header; with the number of the key that it is encrypted with.
+    Init(Kind, u32, Option<u64>),
     Segment(Kind, u64),
     Part(Kind, u64, u32),
+    Key(u64),
+    Licence,
     /// Names nothing we have; told only to those who may watch.
     Unknown,
 }
@@ -188,9 +281,20 @@ impl<'a> Target<'a> {
 }
 
 impl Resource {
+    /// Whether it is a piece of the stream itself.
+    fn is_media(&self) -> bool {
+        matches!(self, Self::Init(..) | Self::Segment(..) | Self::Part(..))
+    }
+
     fn parse(path: &str) -> Self {
         if path == "index.m3u8" {
             return Self::Multivariant;
+        }
+        if path == "licence" {
+            return Self::Licence;
+        }
+        if let Some(first_msn) = path.strip_prefix("key/") {
+            return number(first_msn).map_or(Self::Unknown, Self::Key);
         }
         let Some((kind, name)) = path.split_once('/') else { return Self::Unknown };
         let kind = match kind {
@@ -202,7 +306,13 @@ impl Resource {
             return Self::Playlist(kind);
         }
         if let Some(id) = name.strip_prefix("init.").and_then(|name| name.strip_suffix(".mp4")) {
-            return number(id).map_or(Self::Unknown, |id| Self::Init(kind, id));
+            return match id.split_once('.') {
+                None => number(id).map_or(Self::Unknown, |id| Self::Init(kind, id, None)),
+                Some((id, key)) => match (number(id), number(key)) {
+                    (Some(id), Some(key)) => Self::Init(kind, id, Some(key)),
+                    _ => Self::Unknown,
+                },
+            };
         }
         let Some(name) = name.strip_suffix(".m4s") else { return Self::Unknown };
         match name.split_once('.') {
@@ -289,7 +399,7 @@ fn playlist(text: &Text, request: &HeaderMap, cache: &'static str) -> Response<M
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    anywhere(headers);
     if gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -314,9 +424,34 @@ fn media(kind: Kind, body: Media) -> Response<Media> {
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=3600, immutable"));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    anywhere(headers);
     response
 }
+
+/// Bytes for one viewer at one moment: nobody keeps them on the way.
+fn secret(bytes: Bytes, content_type: &'static str) -> Response<Media> {
+    let mut response = Response::new(Media::from(bytes));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    anywhere(headers);
+    response
+}
+
+/// Whether a request is for a licence: it has a body, which is to be read before [`Deliver::licence`] answers.
+#[must_use]
+pub fn is_licence(method: &Method, uri: &Uri) -> bool {
+    *method == Method::POST && uri.path().ends_with("/licence")
+}
+
+/// Media plays on any page whose viewer has the address, and is never anything but media.
+fn anywhere(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 fn problem(status: StatusCode, body: &'static [u8]) -> Response<Media> {
     let mut response = Response::new(Media::from(Bytes::from_static(body)));
@@ -325,8 +460,7 @@ fn problem(status: StatusCode, body: &'static [u8]) -> Response<Media> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     // A part that is not there yet will be there in a moment.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    anywhere(headers);
     response
 }
 
@@ -346,6 +480,15 @@ fn not_started() -> Response<Media> {
     response
 }
 
+fn too_many() -> Response<Media> {
+    let mut response = problem(
+        StatusCode::TOO_MANY_REQUESTS,
+        br#"{"type":"about:blank","title":"Too Many Requests","status":429,"code":"too_many_requests","detail":"This visit asks for keys faster than any player needs them."}"#,
+    );
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
+    response
+}
+
 fn unavailable() -> Response<Media> {
     let mut response = problem(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -360,7 +503,7 @@ fn preflight() -> Response<Media> {
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     response
@@ -383,9 +526,12 @@ mod tests {
     fn a_path_names_one_resource() {
         assert_eq!(Resource::parse("index.m3u8"), Resource::Multivariant);
         assert_eq!(Resource::parse("audio/index.m3u8"), Resource::Playlist(Kind::Audio));
-        assert_eq!(Resource::parse("video/init.3.mp4"), Resource::Init(Kind::Video, 3));
+        assert_eq!(Resource::parse("video/init.3.mp4"), Resource::Init(Kind::Video, 3, None));
+        assert_eq!(Resource::parse("audio/init.3.812.mp4"), Resource::Init(Kind::Audio, 3, Some(812)));
         assert_eq!(Resource::parse("video/812.m4s"), Resource::Segment(Kind::Video, 812));
         assert_eq!(Resource::parse("video/812.3.m4s"), Resource::Part(Kind::Video, 812, 3));
+        assert_eq!(Resource::parse("key/812"), Resource::Key(812));
+        assert_eq!(Resource::parse("licence"), Resource::Licence);
     }
 
     #[test]
@@ -408,8 +554,17 @@ mod tests {
             "video/%31.m4s",
             "video/18446744073709551616.m4s",
             "video/init..mp4",
+            "video/init.3..mp4",
+            "video/init.3.01.mp4",
+            "video/init.3.8.1.mp4",
             "video/1.m4s\0",
             "video/ 1.m4s",
+            "key/",
+            "key/01",
+            "key/1/",
+            "key/1.bin/x.css",
+            "video/key/1",
+            "licence/",
         ] {
             assert_eq!(Resource::parse(path), Resource::Unknown, "{path:?}");
         }

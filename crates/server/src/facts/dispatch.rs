@@ -23,11 +23,15 @@ use crate::ports::db::webhooks::{self, Disabled, Webhook};
 use crate::ports::db::{DbError, facts, log};
 
 /// Webhooks of an installation at most: each fact is written down once for each of them.
-pub const WEBHOOKS_MAX: u32 = 50;
-/// Facts in one transaction: with the most webhooks 3,200 deliveries.
+pub const WEBHOOKS_MAX: u32 = 1_000;
+/// Facts in one transaction, when there are few webhooks.
 const BATCH: u32 = 64;
-/// Deliveries that wait for one webhook at most. Beyond it, the webhook is disabled and an incident is raised.
-const WAITING_MAX: u32 = 100_000;
+/// Deliveries in one transaction at most: with more webhooks, fewer facts.
+const BATCH_DELIVERIES: u32 = 3_000;
+/// What may wait. Beyond it, webhooks are disabled and incidents are raised.
+const WAITING: Waiting = Waiting { for_one: 100_000, for_all: 1_000_000 };
+/// After so many new deliveries those that wait are counted again: so many more than [`WAITING`] there may be.
+const COUNT_EVERY: u64 = 10_000;
 /// How often the dispatcher looks by itself.
 const EVERY: Duration = Duration::from_secs(5);
 /// How long it lets hints gather.
@@ -35,9 +39,21 @@ const GATHER: Duration = Duration::from_millis(100);
 /// Bytes of a delivery's body at most, as Standard Webhooks asks; facts are a few hundred.
 const BODY_BYTES_MAX: usize = 20_000;
 
+/// Deliveries that may wait.
+#[derive(Clone, Copy)]
+struct Waiting {
+    for_one: u64,
+    /// About a gigabyte.
+    for_all: u64,
+}
+
+/// New deliveries since those that wait were counted; `None` before the first count.
+type Uncounted = Option<u64>;
+
 /// Hands facts on, on hints and from time to time, until `stop`.
 pub async fn run(world: &World, stop: CancellationToken) {
     let mut hints = world.bus.listen();
+    let mut uncounted = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -45,7 +61,7 @@ pub async fn run(world: &World, stop: CancellationToken) {
             _ = hints.recv() => tokio::time::sleep(GATHER).await,
         }
         hints = hints.resubscribe();
-        if let Err(error) = turn(world).await {
+        if let Err(error) = hand_on(world, &mut uncounted).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "facts cannot be handed on");
         }
     }
@@ -57,14 +73,35 @@ pub async fn run(world: &World, stop: CancellationToken) {
 ///
 /// Any [`DbError`] of a statement.
 pub async fn turn(world: &World) -> Result<(), DbError> {
+    hand_on(world, &mut None).await
+}
+
+async fn hand_on(world: &World, uncounted: &mut Uncounted) -> Result<(), DbError> {
     while facts::any_undispatched(&world.db).await? {
-        let webhooks = webhooks::active(&world.db, WEBHOOKS_MAX).await?;
-        for webhook in &webhooks {
-            if deliveries::count_waiting(&world.db, webhook.id, WAITING_MAX).await? >= u64::from(WAITING_MAX) {
-                disable(world, webhook, Disabled::Backlog).await?;
-            }
+        let mut webhooks = webhooks::active(&world.db, WEBHOOKS_MAX).await?;
+        if uncounted.is_none_or(|made| made >= COUNT_EVERY) {
+            trim(world, &mut webhooks, WAITING).await?;
+            *uncounted = Some(0);
         }
-        batch(world, &webhooks).await?;
+        let made = batch(world, &webhooks).await?;
+        *uncounted = uncounted.map(|before| before.saturating_add(made));
+    }
+    Ok(())
+}
+
+/// Disables webhooks for which too much waits; and while too much waits in all, the one for which most does.
+async fn trim(world: &World, webhooks: &mut Vec<Webhook>, most: Waiting) -> Result<(), DbError> {
+    let backlogs = deliveries::backlogs(&world.db, WEBHOOKS_MAX).await?;
+    let mut in_all: u64 = backlogs.iter().map(|(_, waiting)| *waiting).sum();
+    for (id, waiting) in backlogs {
+        if waiting < most.for_one && in_all < most.for_all {
+            // Those that follow have fewer.
+            return Ok(());
+        }
+        in_all = in_all.saturating_sub(waiting);
+        if let Some(at) = webhooks.iter().position(|webhook| webhook.id == id) {
+            disable(world, &webhooks.remove(at), Disabled::Backlog).await?;
+        }
     }
     Ok(())
 }
@@ -78,31 +115,51 @@ pub async fn disable(world: &World, webhook: &Webhook, because: Disabled) -> Res
     let now = world.clock.now();
     let mut tx = world.db.write().await?;
     if webhooks::disable(&mut tx, webhook.id, because).await? {
-        deliveries::give_up(&mut tx, webhook.id).await?;
         let fact = Fact::WebhookDisabled { webhook: webhook.id };
         append(&mut tx, &world.random, now, Actor::System, fact).await?;
         incident::raise_in(&mut tx, &world.random, now, &Raise::new(Kind::WebhookDisabled, webhook.event)).await?;
     }
     tx.commit().await?;
     incident::hint(world, webhook.event);
-    Ok(())
+    give_up(world).await
 }
 
-async fn batch(world: &World, webhooks: &[Webhook]) -> Result<(), DbError> {
+/// Gives up what waits for webhooks that are disabled, in steps: it may be a hundred thousand, and nobody else waits for all
+/// of them. Whoever dies on the way leaves the rest to the next call; nothing is sent to a disabled webhook meanwhile.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn give_up(world: &World) -> Result<(), DbError> {
+    loop {
+        let mut tx = world.db.write().await?;
+        let given_up = deliveries::give_up(&mut tx).await?;
+        tx.commit().await?;
+        if given_up == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// One transaction; says how many deliveries it made at most.
+async fn batch(world: &World, webhooks: &[Webhook]) -> Result<u64, DbError> {
     let now = world.clock.now();
     let endpoints: Vec<_> = webhooks
         .iter()
         .map(|webhook| Endpoint { id: webhook.id, event: webhook.event, types: &webhook.types })
         .collect();
+    let each = u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
     let mut raised: Vec<EventId> = Vec::new();
+    let mut made = 0;
     let mut tx = world.db.write().await?;
     log::hold_dispatch(&mut tx).await?;
-    for entry in facts::undispatched(&mut tx, BATCH).await? {
+    for entry in facts::undispatched(&mut tx, (BATCH_DELIVERIES / each).clamp(1, BATCH)).await? {
         let before = match (entry.kind.as_str(), entry.event) {
             ("stream.ended", Some(event)) => facts::stream_before(&mut tx, event, entry.id).await?,
             _ => None,
         };
         let happened = Happened { kind: &entry.kind, event: entry.event, before: before.as_deref() };
+        let text = body(&entry);
         for reaction in reactions(happened, &endpoints) {
             match reaction {
                 Reaction::Deliver(webhook) => {
@@ -111,13 +168,14 @@ async fn batch(world: &World, webhooks: &[Webhook]) -> Result<(), DbError> {
                         webhook,
                         fact: Some(entry.id),
                         kind: entry.kind.clone(),
-                        body: body(&entry),
+                        body: text.clone(),
                         state: State::Waiting,
                         attempts: 0,
                         due_at: now,
                         created_at: now,
                     };
                     deliveries::insert(&mut tx, &delivery).await?;
+                    made += 1;
                 }
                 Reaction::Raise(kind) => {
                     incident::raise_in(&mut tx, &world.random, now, &Raise::new(kind, entry.event)).await?;
@@ -131,10 +189,10 @@ async fn batch(world: &World, webhooks: &[Webhook]) -> Result<(), DbError> {
     for event in raised {
         incident::hint(world, Some(event));
     }
-    if !endpoints.is_empty() {
+    if made > 0 {
         world.bus.hint(Hint::Deliveries);
     }
-    Ok(())
+    Ok(made)
 }
 
 /// What a webhook is sent: the fact without its type, which stands outside, and with its id.
@@ -224,7 +282,7 @@ mod tests {
                 tasks.spawn(async move { turn(&world).await.unwrap() });
             }
             tasks.join_all().await;
-            assert_eq!(deliveries::count_waiting(&db, webhook.id, 999).await.unwrap(), 150);
+            assert_eq!(deliveries::backlogs(&db, 9).await.unwrap(), [(webhook.id, 150)]);
         })
         .await;
     }
@@ -256,6 +314,42 @@ mod tests {
             let heard = std::iter::from_fn(|| hints.try_recv().ok()).collect::<Vec<_>>();
             assert!(heard.contains(&Hint::Event(lost, Topic::Incidents)), "{heard:?}");
             assert!(!facts::any_undispatched(&db).await.unwrap());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn who_lets_too_much_wait_is_left_out_and_the_others_are_not() {
+        both(async |db| {
+            let world = world(&db);
+            let event = sample::event(&db).await.id;
+            let (stream, broadcast) = (StreamId::new(sample::uuid()), BroadcastId::new(sample::uuid()));
+            let happens = async || happen(&world, Fact::StreamLive { event, stream, broadcast }).await;
+            let slow = sample_webhook(&db).await;
+            for _ in 0..6 {
+                happens().await;
+            }
+            turn(&world).await.unwrap();
+            let quick = sample_webhook(&db).await;
+            for _ in 0..3 {
+                happens().await;
+            }
+            turn(&world).await.unwrap();
+            let waiting = async || deliveries::backlogs(&db, 9).await.unwrap();
+            assert_eq!(waiting().await, [(slow.id, 9), (quick.id, 3)]);
+            let trimmed = async |for_one, for_all| {
+                let mut webhooks = webhooks::active(&db, 9).await.unwrap();
+                trim(&world, &mut webhooks, Waiting { for_one, for_all }).await.unwrap();
+                webhooks.len()
+            };
+            assert_eq!(trimmed(10, 13).await, 2);
+            assert_eq!(trimmed(10, 12).await, 1, "the one that has most, when it is too much in all");
+            assert_eq!(waiting().await, [(quick.id, 3)]);
+            assert_eq!(webhooks::get(&db, slow.id).await.unwrap().unwrap().disabled, Some(Disabled::Backlog));
+            assert_eq!(trimmed(3, 99).await, 0);
+            assert_eq!(waiting().await, []);
+            let told = incidents::list(&db, None, None, 9).await.unwrap();
+            assert_eq!(told.iter().map(|told| told.kind).collect::<Vec<_>>(), [Kind::WebhookDisabled]);
         })
         .await;
     }

@@ -7,7 +7,7 @@ use stagedoor_domain::access::{Administer, Allowed};
 use stagedoor_domain::fact::Fact;
 use stagedoor_domain::id::{DeliveryId, WebhookId};
 
-use super::dispatch::{WEBHOOKS_MAX, payload};
+use super::dispatch::{WEBHOOKS_MAX, give_up, payload};
 use super::{Actor, append};
 use crate::ports::World;
 use crate::ports::bus::Hint;
@@ -73,12 +73,12 @@ pub async fn change(
     if !webhooks::update(&mut tx, allowed, webhook).await? {
         return Ok(false);
     }
-    if webhook.disabled.is_some() {
-        deliveries::give_up(&mut tx, webhook.id).await?;
-    }
     note(&mut tx, world, actor, Fact::WebhookChanged { webhook: webhook.id }).await?;
     tx.commit().await?;
     world.bus.hint(Hint::Facts);
+    if webhook.disabled.is_some() {
+        give_up(world).await?;
+    }
     Ok(true)
 }
 
@@ -116,6 +116,15 @@ pub async fn delete(
     actor: Actor,
     webhook: WebhookId,
 ) -> Result<bool, DbError> {
+    // Up to a hundred thousand and their attempts: in steps, between which others write. What comes meanwhile goes with it.
+    loop {
+        let mut tx = world.db.write().await?;
+        let gone = deliveries::clear(&mut tx, webhook).await?;
+        tx.commit().await?;
+        if gone == 0 {
+            break;
+        }
+    }
     let mut tx = world.db.write().await?;
     if !webhooks::delete(&mut tx, allowed, webhook).await? {
         return Ok(false);

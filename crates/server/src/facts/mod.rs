@@ -38,7 +38,9 @@ pub enum Actor {
 }
 
 impl Actor {
-    fn name(self) -> String {
+    /// How the log names them.
+    #[must_use]
+    pub fn name(self) -> String {
         match self {
             Self::User(id) => id.to_string(),
             Self::Token(id) => id.to_string(),
@@ -48,6 +50,16 @@ impl Actor {
             Self::System => "system".to_owned(),
             Self::Stranger => "stranger".to_owned(),
         }
+    }
+
+    /// Whom the log names so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let parties = [Self::Operator, Self::Publisher, Self::System, Self::Stranger];
+        let party = parties.into_iter().find(|party| party.name() == name);
+        let user = || name.parse().ok().map(Self::User);
+        let token = || name.parse().ok().map(Self::Token);
+        party.or_else(user).or_else(token).or_else(|| name.parse().ok().map(Self::Session))
     }
 }
 

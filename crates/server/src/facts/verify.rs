@@ -48,8 +48,8 @@ pub enum What {
     #[error("a log begins with its signed first line, and only there")]
     Beginning,
     /// The entry's hash is not its own.
-    #[error("the entry was changed: its hash is not that of its content")]
-    Changed,
+    #[error("entry {0} was changed: its hash is not that of its content")]
+    Changed(u64),
     /// The number does not follow.
     #[error("entry {found} stands where entry {expected} belongs: entries are missing, repeated or in another order")]
     Order {
@@ -59,8 +59,8 @@ pub enum What {
         found: u64,
     },
     /// It does not follow the entry before.
-    #[error("the entry does not follow the one before it: one of the two was replaced")]
-    Chain,
+    #[error("entry {0} does not follow the one before it: one of the two was replaced")]
+    Chain(u64),
     /// Somebody else signed it.
     #[error("it is signed with another key than {0}")]
     Foreign(&'static str),
@@ -68,11 +68,11 @@ pub enum What {
     #[error("the signature is wrong: the line was changed or forged")]
     Signature,
     /// It signs another chain.
-    #[error("the log before this line is not the one that was signed")]
-    OtherLog,
+    #[error("the log up to entry {0} is not the one that was signed here")]
+    OtherLog(u64),
     /// There is no end.
-    #[error("the file ends before its signed last line: entries may be missing")]
-    Truncated,
+    #[error("the file ends before its signed last line: entries after {0} may be missing")]
+    Truncated(u64),
     /// There is something after the end.
     #[error("there is something after the signed last line")]
     AfterEnd,
@@ -103,7 +103,7 @@ pub fn verify(mut log: impl BufRead, expected: Option<&VerifyingKey>) -> Result<
         text.clear();
         let read = log.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
         if read.map_err(|error| bad(What::Unreadable(error)))? == 0 {
-            return end.ok_or_else(|| bad(What::Truncated));
+            return end.ok_or_else(|| bad(What::Truncated(state.map_or(0, |state| state.seq))));
         }
         if end.is_some() {
             return Err(bad(What::AfterEnd));
@@ -147,7 +147,7 @@ fn beginning(mut fields: Map<String, Value>, expected: Option<&VerifyingKey>) ->
     let after = body.get("after").and_then(Value::as_u64).ok_or(What::Malformed)?;
     let hash = body.get("prev").and_then(Value::as_str).ok_or(What::Malformed)?.to_owned();
     if after == 0 && hash != GENESIS {
-        return Err(What::Chain);
+        return Err(What::Chain(1));
     }
     Ok(State { key, after, seq: after, hash, checkpoints: 0 })
 }
@@ -156,15 +156,15 @@ fn entry(mut fields: Map<String, Value>, state: &mut State) -> Result<(), What> 
     let hash = take_text(&mut fields, "hash").ok_or(What::Malformed)?;
     let found = fields.get("seq").and_then(Value::as_u64).ok_or(What::Malformed)?;
     let prev = fields.get("prev").and_then(Value::as_str).ok_or(What::Malformed)?.to_owned();
-    if chain::hash_of(fields).ok().as_ref() != Some(&hash) {
-        return Err(What::Changed);
-    }
     let expected = state.seq + 1;
+    if chain::hash_of(fields).ok().as_ref() != Some(&hash) {
+        return Err(What::Changed(expected));
+    }
     if found != expected {
         return Err(What::Order { expected, found });
     }
     if prev != state.hash {
-        return Err(What::Chain);
+        return Err(What::Chain(expected));
     }
     state.seq = expected;
     state.hash = hash;
@@ -191,14 +191,14 @@ fn statement(fields: &mut Map<String, Value>, state: &mut State) -> Result<Optio
     let seq = body.get("seq").and_then(Value::as_u64);
     let hash = body.get("hash").and_then(Value::as_str);
     if seq != Some(state.seq) || hash != Some(&state.hash) {
-        return Err(What::OtherLog);
+        return Err(What::OtherLog(state.seq));
     }
     if name == "checkpoint" {
         state.checkpoints += 1;
         return Ok(None);
     }
     if body.get("after").and_then(Value::as_u64) != Some(state.after) {
-        return Err(What::OtherLog);
+        return Err(What::OtherLog(state.seq));
     }
     Ok(Some(Report {
         entries: state.seq - state.after,
@@ -345,11 +345,42 @@ mod tests {
         let mut lines = good.clone();
         let (line, hash) = forge(1, GENESIS);
         lines[1] = line;
-        assert!(bad_at(&lines, 3).contains("replaced"));
+        assert!(bad_at(&lines, 3).contains("entry 2 does not follow the one before it"));
         let (line, hash) = forge(2, &hash);
         lines[2] = line;
         lines[3] = forge(3, &hash).0;
-        assert!(bad_at(&lines, 5).contains("not the one that was signed"));
+        assert!(bad_at(&lines, 5).contains("up to entry 3 is not the one that was signed"));
+    }
+
+    #[test]
+    fn whatever_was_done_to_a_log_is_told_with_its_line_and_its_entry() {
+        // Line 1 is the beginning; entries 1, 2, 3, a checkpoint on line 5; entries 4, 5, 6, a checkpoint on line 9; entry 7
+        // and the end.
+        let good = log(0, 7, &key());
+        let stranger = SigningKey::from_bytes(&[2; 32]);
+        let without = |at: usize| [&good[..at], &good[at + 1..]].concat();
+        let with = |at: usize, line: &str| [&good[..at], &[line.to_owned()], &good[at + 1..]].concat();
+        let swapped = |one: usize, other: usize| {
+            let mut lines = good.clone();
+            lines.swap(one, other);
+            lines
+        };
+        let edited = good[2].replace("evt", "evx");
+        for (done, lines, line, entry) in [
+            ("an entry edited", with(2, &edited), 3, "entry 2 was changed"),
+            ("an entry left out", without(2), 3, "entry 3 stands where entry 2 belongs"),
+            ("two entries reordered", swapped(5, 6), 6, "entry 5 stands where entry 4 belongs"),
+            ("two checkpoints swapped", swapped(4, 8), 5, "up to entry 3 is not the one that was signed here"),
+            ("a checkpoint moved up", [&good[..3], &good[4..5], &good[3..4], &good[5..]].concat(), 4, "up to entry 2"),
+            ("the tail cut off", good[..7].to_vec(), 8, "entries after 5 may be missing"),
+            ("a tail of before", [&good[..9], &log(0, 5, &key())[7..]].concat(), 10, "up to entry 6 is not the one"),
+            ("another key from the start", log(0, 7, &stranger), 1, "another key"),
+            ("a checkpoint of another key", with(4, &log(0, 7, &stranger)[4]), 5, "another key"),
+        ] {
+            let bad = verify(text(&lines).as_bytes(), Some(&key().verifying_key())).unwrap_err();
+            let told = bad.to_string();
+            assert!(told.starts_with(&format!("line {line}: ")) && told.contains(entry), "{done}: {told}");
+        }
     }
 
     #[test]

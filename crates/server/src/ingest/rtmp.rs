@@ -11,17 +11,18 @@ use bytes::{Bytes, BytesMut};
 use metrics::Counter;
 use stagedoor_media::container::flv::{self, DemuxError};
 use stagedoor_media::rtmp::{Event, Limits, Output, Phase, PublishRequest, Rejection, Session, SessionError};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admit::admit;
-use crate::access::Access;
+use crate::access::{Access, Door, Inside};
 use crate::live::{Hub, Publisher, StopReason};
 use crate::ports::clock::Clock;
 use crate::ports::random::Random;
+use crate::ports::tls::Handshake;
+use crate::telemetry;
 
 /// Bytes read at once.
 const READ_MAX: usize = 64 * 1024;
@@ -34,6 +35,7 @@ const PARTING: Duration = Duration::from_secs(2);
 const PARTING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Accepts encoders.
+#[derive(Clone)]
 pub struct Rtmp {
     /// Who may publish.
     pub access: Arc<Access>,
@@ -45,54 +47,74 @@ pub struct Rtmp {
     pub random: Random,
 }
 
-/// Serves until `stop`; publishers are told why they have to go.
+/// Serves until `stop`; publishers are told why they have to go. With a handshake it is RTMPS: RTMP inside TLS.
 ///
-/// At most `connections_max` connections are open at once; further ones wait in the kernel's queue.
-pub async fn serve(listener: TcpListener, rtmp: Rtmp, connections_max: usize, stop: CancellationToken) {
+/// Each connection takes a place of `door`; when it is full they wait in the kernel's queue. One more from an address that
+/// has as many as it may is closed.
+pub async fn serve(
+    listener: TcpListener,
+    handshake: Option<Handshake>,
+    rtmp: Rtmp,
+    door: Door,
+    stop: CancellationToken,
+) {
     let rtmp = Arc::new(rtmp);
-    let places = Arc::new(Semaphore::new(connections_max));
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &door) => accepted,
         };
-        let (socket, address, place) = match accepted {
-            Ok(accepted) => accepted,
+        let (socket, address, inside) = match accepted {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => {
+                metrics::counter!("ingest_connections_refused_total").increment(1);
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept an RTMP connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        let (rtmp, stop) = (rtmp.clone(), stop.clone());
-        tasks.spawn(async move {
-            let connection = Connection::new(&rtmp, socket, address);
-            match connection.run(&stop).await {
+        let (rtmp, stop, handshake) = (rtmp.clone(), stop.clone(), handshake.clone());
+        tasks.spawn(telemetry::contained("rtmp", async move {
+            let ended = match handshake {
+                None => Connection::new(&rtmp, socket, address).run(&stop).await,
+                Some(handshake) => match handshake.shake(socket).await {
+                    Ok(socket) => Connection::new(&rtmp, Box::new(socket), address).run(&stop).await,
+                    Err(error) => Err(ConnectionError::Handshake(error)),
+                },
+            };
+            match ended {
                 Ok(()) => tracing::debug!("RTMP connection closed"),
                 Err(error) => {
                     metrics::counter!("ingest_connections_failed_total").increment(1);
                     tracing::info!(error = &error as &dyn std::error::Error, "RTMP connection failed");
                 }
             }
-            drop(place);
-        });
+            drop(inside);
+        }));
     }
     tasks.close();
     tasks.wait().await;
 }
 
-type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
+type Accepted = (TcpStream, SocketAddr, Inside);
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+/// The next connection; `None` for one that had to be closed.
+async fn accept(listener: &TcpListener, door: &Door) -> std::io::Result<Option<Accepted>> {
+    let vacancy = door.vacancy().await.map_err(std::io::Error::other)?;
     let (socket, address) = listener.accept().await?;
+    let Some(inside) = door.admit(vacancy, address.ip()) else { return Ok(None) };
     socket.set_nodelay(true)?;
-    Ok((socket, address, place))
+    Ok(Some((socket, address, inside)))
 }
 
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
+    #[error("no TLS handshake")]
+    Handshake(#[source] std::io::Error),
     #[error("the connection broke")]
     Io(#[from] std::io::Error),
     #[error("the encoder does not read our answers")]
@@ -101,9 +123,9 @@ enum ConnectionError {
     Session(#[from] SessionError),
 }
 
-struct Connection<'a> {
+struct Connection<'a, S> {
     rtmp: &'a Rtmp,
-    socket: TcpStream,
+    socket: S,
     address: SocketAddr,
     session: Session,
     demuxer: flv::Demuxer,
@@ -111,8 +133,8 @@ struct Connection<'a> {
     damaged: Counter,
 }
 
-impl<'a> Connection<'a> {
-    fn new(rtmp: &'a Rtmp, socket: TcpStream, address: SocketAddr) -> Self {
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+    fn new(rtmp: &'a Rtmp, socket: S, address: SocketAddr) -> Self {
         let session = Session::new(Limits::default(), rtmp.random.bytes(), rtmp.clock.elapsed());
         let damaged = metrics::counter!("ingest_tags_damaged_total");
         Self { rtmp, socket, address, session, demuxer: flv::Demuxer::new(), publisher: None, damaged }
@@ -138,7 +160,7 @@ impl<'a> Connection<'a> {
                 () = sleep(pause) => self.session.wake(self.rtmp.clock.elapsed()),
                 reason = stopped(self.publisher.as_ref()) => {
                     let (rejection, description) = farewell(reason);
-                    self.session.stop(rejection, description);
+                    self.session.stop(rejection, &description);
                     Ok(())
                 }
                 // Publishers hear it from the hub; others have nothing to lose.
@@ -247,11 +269,18 @@ async fn stopped(publisher: Option<&Publisher>) -> StopReason {
 }
 
 /// What the encoder shows to its user.
-fn farewell(reason: StopReason) -> (Rejection, &'static str) {
-    match reason {
+fn farewell(reason: StopReason) -> (Rejection, String) {
+    let (rejection, text) = match reason {
         StopReason::TakenOver => (Rejection::BadName, "The same stream was published again from elsewhere."),
         StopReason::Revoked => (Rejection::Denied, "This stream key was revoked."),
+        StopReason::Withdrawn => (
+            Rejection::Denied,
+            "This publish token is not accepted here any more. Ask whoever gave it to you for a new one.",
+        ),
+        StopReason::Expired => (Rejection::Denied, "This stream key has expired. Ask the organiser for a new one."),
+        StopReason::Exceeded(excess) => return (Rejection::Unsupported, excess.to_string()),
         StopReason::Ended => (Rejection::Unsupported, "The organiser has ended the broadcast."),
         StopReason::Stopping => (Rejection::Failed, "The server is restarting: publish again in a moment."),
-    }
+    };
+    (rejection, text.to_owned())
 }

@@ -20,8 +20,10 @@ use tokio::task::JoinHandle;
 
 use super::channel::Rendition;
 use super::plan::Plan;
+use crate::access::Access;
 use crate::facts::{self, Actor};
 use crate::ports::blobs::{BlobError, Blobs, Key};
+use crate::ports::db::content_keys::{self, ContentKeyRow};
 use crate::ports::db::segments::Numbered;
 use crate::ports::db::streams::Numbers;
 use crate::ports::db::{Db, DbError, broadcasts, segments, streams};
@@ -32,6 +34,7 @@ const JOBS_MAX: usize = 1_024;
 
 enum Job {
     Init(StreamId, Kind, u32, Bytes),
+    ContentKey(ContentKeyRow),
     Multivariant(StreamId, Bytes),
     Segment(StreamId, Arc<Rendition>, Numbered),
     Reserve(StreamId, Numbers),
@@ -50,15 +53,20 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Starts the task. It ends, after all that was handed over, when the last `Archive` is dropped.
-    pub(super) fn start(db: Db, blobs: Blobs, random: Random) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(access: Arc<Access>, db: Db, blobs: Blobs, random: Random) -> (Self, JoinHandle<()>) {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
-        let task = tokio::spawn(Worker { db, blobs, random }.run(waiting));
+        let task = tokio::spawn(Worker { access, db, blobs, random }.run(waiting));
         (Self { jobs, lost: metrics::counter!("archive_jobs_lost_total") }, task)
     }
 
     /// Keeps a header.
     pub(super) fn init(&self, stream: StreamId, kind: Kind, id: u32, bytes: Bytes) {
         self.hand_over(Job::Init(stream, kind, id, bytes));
+    }
+
+    /// Keeps a key. Handed over before the segments that it seals, so that none of them is kept without it.
+    pub(super) fn content_key(&self, key: ContentKeyRow) {
+        self.hand_over(Job::ContentKey(key));
     }
 
     /// Keeps the newest multivariant playlist.
@@ -104,6 +112,7 @@ impl Archive {
 }
 
 struct Worker {
+    access: Arc<Access>,
     db: Db,
     blobs: Blobs,
     random: Random,
@@ -131,12 +140,20 @@ impl Worker {
     async fn work(&self, job: Job) -> Result<(), ArchiveError> {
         match job {
             Job::Init(stream, kind, id, bytes) => self.blobs.put(Key::Init(stream, kind, id), vec![bytes]).await?,
+            Job::ContentKey(key) => match content_keys::insert(&self.db, &key).await {
+                // The event was deleted a moment ago.
+                Err(DbError::Gone) => {}
+                inserted => inserted?,
+            },
             Job::Multivariant(stream, text) => self.blobs.put(Key::Multivariant(stream), vec![text]).await?,
             Job::Segment(stream, rendition, segment) => self.segment(stream, &rendition, segment).await?,
             Job::Reserve(stream, numbers) => streams::reserve(&self.db, stream, numbers).await?,
             Job::Clear(stream, below) => self.clear(stream, below).await?,
             // Its rows went with the event.
-            Job::Forget(stream) => self.blobs.delete_all(stream).await?,
+            Job::Forget(stream) => {
+                self.access.forget_content_keys(stream, u64::MAX);
+                self.blobs.delete_all(stream).await?;
+            }
             Job::Began { broadcast, origin, part_target } => {
                 let mut tx = self.db.write().await?;
                 broadcasts::began(&mut tx, broadcast, origin, part_target).await?;
@@ -184,6 +201,17 @@ impl Worker {
         for msn in expired {
             self.forget(stream, kind, msn).await?;
         }
+        // Once in every period, with the first segment of a new one.
+        if numbered.segment.key == Some(msn) {
+            self.forget_keys(stream, msn).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the keys from before `msn` that no segment needs any more.
+    async fn forget_keys(&self, stream: StreamId, msn: u64) -> Result<(), ArchiveError> {
+        let needed = content_keys::remove_unused(&self.db, stream, msn).await?;
+        self.access.forget_content_keys(stream, needed.unwrap_or(msn).min(msn));
         Ok(())
     }
 
@@ -191,7 +219,7 @@ impl Worker {
         for (kind, msn) in segments::below(&self.db, stream, below).await? {
             self.forget(stream, kind, msn).await?;
         }
-        Ok(())
+        self.forget_keys(stream, below).await
     }
 
     async fn forget(&self, stream: StreamId, kind: Kind, msn: u64) -> Result<(), ArchiveError> {

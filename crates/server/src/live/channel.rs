@@ -9,14 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use metrics::Gauge;
+use stagedoor_domain::Time;
 use stagedoor_domain::id::StreamId;
 use stagedoor_media::Kind;
 use stagedoor_media::package::hls::RenditionReport;
 use stagedoor_media::package::{Edge, Snapshot, Stored, Window};
+use stagedoor_media::seal::ContentKey;
 use tokio::sync::watch;
 
 use super::playlist::{Playlist, Text};
-use super::status::StreamStatus;
+use super::status::{State, StreamStatus};
 
 /// One stream as its viewers see it.
 pub struct Channel {
@@ -25,6 +27,9 @@ pub struct Channel {
     audio: ArcSwapOption<Rendition>,
     multivariant: watch::Sender<Option<Text>>,
     status: watch::Sender<Arc<StreamStatus>>,
+    /// The two things of the status that viewers are told, apart from it: figures change every second, and thousands of
+    /// pages need not be woken for them.
+    state: watch::Sender<(State, Option<Time>)>,
 }
 
 impl Channel {
@@ -35,6 +40,7 @@ impl Channel {
             audio: ArcSwapOption::empty(),
             multivariant: watch::Sender::new(None),
             status: watch::Sender::new(Arc::new(StreamStatus::idle())),
+            state: watch::Sender::new((State::Idle, None)),
         }
     }
 
@@ -70,7 +76,17 @@ impl Channel {
         self.status.subscribe()
     }
 
+    /// The stream's state and since when, now and whenever one of them changes.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<(State, Option<Time>)> {
+        self.state.subscribe()
+    }
+
     pub(super) fn set_status(&self, status: StreamStatus) {
+        self.state.send_if_modified(|current| {
+            let state = (status.state, status.since);
+            std::mem::replace(current, state) != state
+        });
         self.status.send_if_modified(|current| {
             let changed = **current != status;
             if changed {
@@ -117,6 +133,14 @@ pub struct Rendition {
     parts: watch::Sender<Edge>,
     segments: watch::Sender<Edge>,
     held: Held,
+    sealed_init: Mutex<Option<SealedInit>>,
+}
+
+/// The init segment that was last encrypted as a whole.
+struct SealedInit {
+    init: u32,
+    key: [u8; 16],
+    bytes: Bytes,
 }
 
 /// What a window holds in memory, as part of the sum over all windows that `/metrics` shows.
@@ -152,6 +176,7 @@ impl Rendition {
             parts: watch::Sender::new(edge),
             segments: watch::Sender::new(edge),
             held: Held { bytes: AtomicU64::new(0), sum: metrics::gauge!("live_window_bytes") },
+            sealed_init: Mutex::new(None),
         }
     }
 
@@ -186,6 +211,21 @@ impl Rendition {
     #[must_use]
     pub fn init(&self, id: u32) -> Option<Bytes> {
         self.window().init(id)
+    }
+
+    /// Init segment `id` as a playlist names it behind `key`, encrypted as a whole. The last one is kept: with each new key
+    /// everybody who watches asks for the same.
+    #[must_use]
+    pub fn sealed_init(&self, id: u32, key: &ContentKey) -> Option<Bytes> {
+        let clear = self.init(id)?;
+        // Held while it is made, so that one makes it for all who wait. What a panic left is whole or missing.
+        let mut last = self.sealed_init.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = last.as_ref().filter(|kept| kept.init == id && kept.key == key.id) {
+            return Some(kept.bytes.clone());
+        }
+        let bytes = key.header(&clear);
+        *last = Some(SealedInit { init: id, key: key.id, bytes: bytes.clone() });
+        Some(bytes)
     }
 
     /// The bytes of a part, while it may be asked for.

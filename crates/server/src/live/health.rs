@@ -1,13 +1,17 @@
 //! Measures a publisher's frames and says in words what could be better.
 //!
+//! What is too much, and what ends, is said here too; who stops a publisher is the packager and its own gate.
+//!
 //! Frames go in as they arrive, once a second a [`Meter`] is asked for its reading. It keeps a handful of counters and
 //! looks at nothing but sizes and media time, so it costs nothing beside the packaging.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use stagedoor_domain::publish::{Excess, GRACE, Remaining};
 use stagedoor_media::{Frame, Kind, Track};
 
+use super::publisher::StopReason;
 use super::status::{Advice, AudioStatus, Severity, VideoStatus};
 
 /// A keyframe interval above this makes joining slow and cuts segments without a keyframe.
@@ -188,6 +192,62 @@ impl Meter {
         }
         advice.sort_by_key(|advice| std::cmp::Reverse(advice.severity));
         advice
+    }
+}
+
+/// What a publisher sends too much of, while it is still let.
+pub(super) fn above(excess: Excess) -> Advice {
+    let text = format!("{excess} If it goes on, the broadcast is stopped.");
+    Advice { code: excess.as_str(), severity: Severity::Warning, text }
+}
+
+/// What the broadcaster should know about the end of key or token.
+pub(super) fn ending(remaining: Remaining) -> Option<Advice> {
+    let (severity, text) = match remaining {
+        Remaining::Enough | Remaining::Over => return None,
+        Remaining::Ending(rest) => {
+            let (rest, grace) = (minutes(rest), minutes(GRACE));
+            let text = format!(
+                "What this encoder was let in with ends in {rest}. The broadcast goes on for {grace} after that and is then \
+                 stopped. Give the stream key a later end, or make a new one."
+            );
+            (Severity::Warning, text)
+        }
+        Remaining::Grace(rest) => {
+            let rest = minutes(rest);
+            let text = format!(
+                "What this encoder was let in with has ended: the broadcast is stopped in {rest}, and the encoder cannot \
+                 come back. Give the stream key a later end now to go on."
+            );
+            (Severity::Error, text)
+        }
+    };
+    Some(Advice { code: "key_ending", severity, text })
+}
+
+/// Why the publisher who was there last was stopped, where that is for the broadcaster to mend.
+pub(super) fn stopped(reason: StopReason) -> Option<Advice> {
+    let (code, text) = match reason {
+        StopReason::Exceeded(excess) => (excess.as_str(), format!("The encoder was stopped. {excess}")),
+        StopReason::Expired => {
+            let text = "The encoder was stopped: what it was let in with has ended. Make a new stream key.";
+            ("key_ended", text.to_owned())
+        }
+        StopReason::Revoked => ("key_revoked", "The encoder was stopped: its stream key was revoked.".to_owned()),
+        StopReason::Withdrawn => (
+            "publish_token_withdrawn",
+            "The encoder was stopped: publish tokens of whoever signed its own are not accepted any more.".to_owned(),
+        ),
+        StopReason::TakenOver | StopReason::Ended | StopReason::Stopping => return None,
+    };
+    Some(Advice { code, severity: Severity::Error, text })
+}
+
+/// `12 minutes`, `1 minute`: begun ones count.
+fn minutes(duration: Duration) -> String {
+    match duration.as_secs().div_ceil(60) {
+        0 | 1 => "1 minute".to_owned(),
+        count => format!("{count} minutes"),
     }
 }
 

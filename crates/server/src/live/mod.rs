@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ingest ─▶ Hub::publish ─▶ Publisher ─▶ ring ─▶ packager (a task) ─▶ Window ─▶ Playlist ─▶ deliver
-//!                                                    └─▶ archive (a task): blobs + segment rows
+//!                                             sealing ┘  └─▶ archive (a task): blobs + segment rows
 //! ```
 //!
 //! Invariants: one publisher per stream; media sequence numbers never go back, also across a restart; a reader never
@@ -19,6 +19,7 @@ mod playlist;
 mod publisher;
 mod restore;
 mod ring;
+mod sealing;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -27,4 +28,4 @@ pub use channel::{Channel, Rendition};
 pub use hub::{Hub, PublishError};
 pub use playlist::{Playlist, Text};
 pub use publisher::{Publisher, StopReason};
-pub use status::{Advice, AudioStatus, PublisherStatus, Severity, State, StreamStatus, VideoStatus};
+pub use status::{Advice, AudioStatus, EncryptionStatus, PublisherStatus, Severity, State, StreamStatus, VideoStatus};

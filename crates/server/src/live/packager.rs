@@ -5,25 +5,34 @@
 //! publish and never waits for storage: finished segments are handed to the [`Archive`].
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use stagedoor_domain::access::{Pass, Signer};
 use stagedoor_domain::id::{BroadcastId, KeyId};
+use stagedoor_domain::network::Network;
+use stagedoor_domain::publish::Remaining;
 use stagedoor_domain::stream::{Broadcast, State as Phase};
 use stagedoor_domain::time::Time;
 use stagedoor_media::package::hls::{self, RenditionInfo, RenditionReport};
 use stagedoor_media::package::{Body, Piece, Segmenter, Snapshot, StoredSegment, Window};
+use stagedoor_media::seal::Sealed;
 use stagedoor_media::{Frame, Kind, Track, WallTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::Archive;
 use super::channel::{Channel, Rendition};
-use super::health::Meter;
+use super::health::{self, Meter};
 use super::plan::Plan;
 use super::playlist::Text;
+use super::publisher::{Occupant, StopReason};
 use super::ring::Subscriber;
-use super::status::{PublisherStatus, StreamStatus};
+use super::sealing::Sealing;
+use super::status::{Advice, PublisherStatus, State, StreamStatus};
 use crate::ports::clock::Clock;
 use crate::ports::db::segments::Numbered;
 use crate::ports::db::streams::Numbers;
@@ -45,16 +54,61 @@ pub(super) struct Wanted {
 }
 
 /// A publisher that has been let in.
-#[derive(Debug)]
 pub(super) struct Attached {
     /// Its ticket's number.
     pub number: u64,
-    /// The stream key it came with.
-    pub key: KeyId,
+    /// Its place.
+    pub occupant: Arc<Occupant>,
+    /// What it came with.
+    pub pass: Pass,
+    /// From where.
+    pub address: IpAddr,
+    /// When that ends.
+    pub expires_at: Expiry,
     /// What its encoder calls itself.
     pub encoder: String,
     /// When it connected.
     pub connected_at: Time,
+}
+
+/// When what a publisher came with ends; an organiser may move it while it is on air.
+pub(super) struct Expiry(AtomicI64);
+
+impl Expiry {
+    /// Later than every moment: it does not end.
+    const NEVER: i64 = i64::MAX;
+
+    pub(super) fn new(at: Option<Time>) -> Self {
+        Self(AtomicI64::new(at.map_or(Self::NEVER, Time::millis)))
+    }
+
+    pub(super) fn set(&self, at: Option<Time>) {
+        self.0.store(at.map_or(Self::NEVER, Time::millis), Ordering::Relaxed);
+    }
+
+    fn remaining(&self, now: Time) -> Remaining {
+        let at = self.0.load(Ordering::Relaxed);
+        Remaining::of((at != Self::NEVER).then(|| Time::from_millis(at)), now)
+    }
+}
+
+impl Attached {
+    /// What the broadcaster should know about key and limits.
+    fn advice(&self, now: Time) -> Vec<Advice> {
+        let above = self.occupant.above().map(health::above);
+        above.into_iter().chain(health::ending(self.expires_at.remaining(now))).collect()
+    }
+
+    /// Why it was stopped, if that is for the broadcaster to mend.
+    fn parting(&self) -> Option<Advice> {
+        health::stopped(self.occupant.reason())
+    }
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attached").field("number", &self.number).finish_non_exhaustive()
+    }
 }
 
 impl Wanted {
@@ -75,9 +129,20 @@ impl Wanted {
         self.end = true;
     }
 
-    /// The stream key of whoever publishes.
-    pub(super) fn key(&self) -> Option<KeyId> {
-        self.publisher.as_ref().map(|publisher| publisher.key)
+    /// Whoever publishes with `key`.
+    pub(super) fn with_key(&self, key: KeyId) -> Option<&Arc<Attached>> {
+        self.publisher.as_ref().filter(|publisher| publisher.pass.key() == Some(key))
+    }
+
+    /// Who signed the token that is on air, if it is one.
+    pub(super) fn signer(&self) -> Option<Signer> {
+        self.publisher.as_ref()?.pass.signer()
+    }
+
+    /// Whether `key` is on air from somebody else's address.
+    pub(super) fn is_elsewhere(&self, key: KeyId, address: IpAddr) -> bool {
+        let here = Network::customer(address);
+        self.with_key(key).is_some_and(|publisher| Network::customer(publisher.address) != here)
     }
 }
 
@@ -132,8 +197,11 @@ pub(super) struct Packager {
     pub wanted: watch::Receiver<Wanted>,
     pub numbers: watch::Sender<Numbers>,
     pub archive: Archive,
+    pub sealing: Option<Sealing>,
     pub clock: Clock,
     attached: Option<Arc<Attached>>,
+    /// Why the last publisher was stopped, until another one is there.
+    parting: Option<Advice>,
     meter: Meter,
     measured: HashMap<Kind, Measured>,
     advertised_bps: u64,
@@ -161,13 +229,26 @@ pub(super) struct Parts {
     pub first: Numbers,
     pub numbers: watch::Sender<Numbers>,
     pub archive: Archive,
+    pub sealing: Option<Sealing>,
     pub clock: Clock,
 }
 
 impl Packager {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { plan, broadcast, machine, segmenter, channel, frames, wanted, first, numbers, archive, clock } =
-            parts;
+        let Parts {
+            plan,
+            broadcast,
+            machine,
+            segmenter,
+            channel,
+            frames,
+            wanted,
+            first,
+            numbers,
+            archive,
+            sealing,
+            clock,
+        } = parts;
         let state_since = clock.now();
         Self {
             plan,
@@ -179,8 +260,10 @@ impl Packager {
             wanted,
             numbers,
             archive,
+            sealing,
             clock,
             attached: None,
+            parting: None,
             meter: Meter::default(),
             measured: HashMap::new(),
             advertised_bps: 0,
@@ -243,13 +326,15 @@ impl Packager {
         let wanted = self.wanted.borrow_and_update().clone();
         let number = |publisher: &Option<Arc<Attached>>| publisher.as_ref().map(|publisher| publisher.number);
         if number(&wanted.publisher) != number(&self.attached) {
-            if self.attached.take().is_some() {
+            if let Some(gone) = self.attached.take() {
+                self.parting = gone.parting();
                 self.take_waiting_frames();
                 self.segmenter.away();
                 self.machine.drop(self.clock.elapsed());
             }
             if wanted.publisher.is_some() {
                 self.attached = wanted.publisher;
+                self.parting = None;
                 self.meter = Meter::default();
                 // Cannot be refused: the place is taken by one publisher at a time, and it was dropped just above.
                 let _begun = self.machine.publish(self.clock.elapsed());
@@ -271,8 +356,12 @@ impl Packager {
         if self.machine.state() == Phase::Ended {
             return true;
         }
-        if self.attached.is_none() {
-            self.segmenter.wake(self.wall());
+        match &self.attached {
+            None => self.segmenter.wake(self.wall()),
+            Some(attached) if attached.expires_at.remaining(self.clock.now()) == Remaining::Over => {
+                attached.occupant.stop(StopReason::Expired);
+            }
+            Some(_) => {}
         }
         if now >= self.status_due {
             self.status_due = now + STATUS_EVERY;
@@ -340,8 +429,10 @@ impl Packager {
         let skipped = self.frames.skipped();
         metrics::counter!("live_frames_skipped_total").increment(skipped - self.skipped);
         self.skipped = skipped;
+        let state = State::from(self.machine.state());
+        let on_air = matches!(state, State::Live | State::Away);
         self.channel.set_status(StreamStatus {
-            state: self.machine.state().into(),
+            state,
             since: Some(self.state_since),
             publisher: self.attached.as_ref().map(|attached| PublisherStatus {
                 encoder: attached.encoder.clone(),
@@ -349,7 +440,17 @@ impl Packager {
             }),
             video: self.meter.video(),
             audio: self.meter.audio(),
-            advice: if self.attached.is_some() { self.meter.advice() } else { Vec::new() },
+            encryption: on_air.then(|| self.plan.encryption.into()),
+            advice: match &self.attached {
+                Some(attached) => {
+                    let mut advice = attached.advice(self.clock.now());
+                    advice.extend(self.sealing.as_ref().and_then(Sealing::advice));
+                    advice.extend(self.meter.advice());
+                    advice.sort_by_key(|advice| std::cmp::Reverse(advice.severity));
+                    advice
+                }
+                None => self.parting.clone().into_iter().collect(),
+            },
         });
     }
 
@@ -358,7 +459,9 @@ impl Packager {
         let mut changed = false;
         while let Some(piece) = self.segmenter.poll() {
             changed = true;
-            self.add(piece);
+            if let Some(sealed) = self.seal(piece) {
+                self.add(sealed);
+            }
         }
         if !changed {
             return;
@@ -380,21 +483,33 @@ impl Packager {
         self.advertise();
     }
 
-    fn add(&mut self, piece: Piece) {
-        let kind = piece.rendition;
-        match &piece.body {
+    /// A piece as it is served; `None` for one that nobody can use.
+    fn seal(&mut self, piece: Piece) -> Option<Sealed> {
+        let Some(sealing) = &mut self.sealing else {
+            return Some(Sealed { piece, key: None, line: None, share: None });
+        };
+        let sealed = sealing.seal(piece, self.unused.next_msn);
+        for key in sealing.made() {
+            self.archive.content_key(key);
+        }
+        sealed
+    }
+
+    fn add(&mut self, sealed: Sealed) {
+        let kind = sealed.piece.rendition;
+        match &sealed.piece.body {
             Body::Init { id, track, bytes } => {
                 self.measured.insert(kind, Measured::new(track.clone()));
                 self.advertised_bps = 0;
                 self.archive.init(self.plan.stream, kind, *id, bytes.clone());
                 self.unused.next_init = self.unused.next_init.max(id.saturating_add(1));
-                self.with_window(kind, |window| window.add(piece));
+                self.with_window(kind, |window| window.add_sealed(sealed));
             }
             Body::Part { bytes, duration, gap, .. } => {
                 if let Some(measured) = self.measured.get_mut(&kind)
                     && !gap
                 {
-                    let size = bytes.len() as u64;
+                    let size = sealed.share.as_ref().unwrap_or(bytes).len() as u64;
                     measured.segment_bytes += size;
                     measured.bytes += size;
                     measured.duration += *duration;
@@ -403,7 +518,7 @@ impl Packager {
                         measured.peak_bps = bits_per_second(size, *duration);
                     }
                 }
-                self.with_window(kind, |window| window.add(piece));
+                self.with_window(kind, |window| window.add_sealed(sealed));
             }
             Body::SegmentEnd { msn, duration, wall, discontinuity, init, gap } => {
                 let mut segment = StoredSegment {
@@ -414,14 +529,16 @@ impl Packager {
                     init: *init,
                     gap: *gap,
                     bytes: 0,
+                    key: sealed.key,
                 };
                 if let Some(measured) = self.measured.get_mut(&kind) {
                     segment.bytes = std::mem::take(&mut measured.segment_bytes);
+                    segment.bytes += sealed.share.as_ref().map_or(0, Bytes::len) as u64;
                     if !segment.gap {
                         measured.peak_bps = measured.peak_bps.max(bits_per_second(segment.bytes, segment.duration));
                     }
                 }
-                self.with_window(kind, |window| window.add(piece));
+                self.with_window(kind, |window| window.add_sealed(sealed));
                 if let Some(rendition) = self.channel.rendition(kind) {
                     let numbered = Numbered { segment, discontinuity_sequence: *self.discontinuities(kind) };
                     self.archive.segment(self.plan.stream, &rendition, numbered);
@@ -434,14 +551,14 @@ impl Packager {
                     let count = *self.discontinuities(kind);
                     self.unused.next_discontinuity = self.unused.next_discontinuity.max(count);
                 }
-                self.with_window(kind, |window| window.add(piece));
+                self.with_window(kind, |window| window.add_sealed(sealed));
             }
             Body::Begin { .. } if self.channel.rendition(kind).is_none() => {
                 let mut window = self.window(kind);
-                window.add(piece);
+                window.add_sealed(sealed);
                 self.channel.set_rendition(Arc::new(Rendition::new(kind, window)));
             }
-            Body::Begin { .. } | Body::End => self.with_window(kind, |window| window.add(piece)),
+            Body::Begin { .. } | Body::End => self.with_window(kind, |window| window.add_sealed(sealed)),
         }
     }
 
@@ -453,7 +570,7 @@ impl Packager {
 
     fn window(&self, kind: Kind) -> Window {
         let mut window = self.plan.window(kind);
-        window.restore(Vec::new(), self.first_discontinuity, []);
+        window.restore(Vec::new(), self.first_discontinuity, [], |_| None);
         window
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stagedoor_domain::access::Publish;
-use stagedoor_domain::event::Latency;
+use stagedoor_domain::event::{EncryptionPolicy, Latency};
 use stagedoor_domain::id::{EventId, StreamId};
 use stagedoor_media::Kind;
 use stagedoor_media::package::{self, Limits, Segmenter, Window};
@@ -19,19 +19,20 @@ pub(super) struct Plan {
     pub latency: package::Latency,
     pub dvr_window: Duration,
     pub reconnect_window: Duration,
+    pub encryption: EncryptionPolicy,
 }
 
 impl From<&Publish> for Plan {
     fn from(publish: &Publish) -> Self {
-        let &Publish { stream, event, latency, dvr_window, reconnect_window, .. } = publish;
-        Self { stream, event, latency: packaging(latency), dvr_window, reconnect_window }
+        let &Publish { stream, event, latency, dvr_window, reconnect_window, encryption, .. } = publish;
+        Self { stream, event, latency: packaging(latency), dvr_window, reconnect_window, encryption }
     }
 }
 
 impl From<&Latest> for Plan {
     fn from(latest: &Latest) -> Self {
-        let &Latest { stream, event, latency, dvr_window, reconnect_window, .. } = latest;
-        Self { stream, event, latency: packaging(latency), dvr_window, reconnect_window }
+        let &Latest { stream, event, latency, dvr_window, reconnect_window, encryption, .. } = latest;
+        Self { stream, event, latency: packaging(latency), dvr_window, reconnect_window, encryption }
     }
 }
 

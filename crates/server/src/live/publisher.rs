@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stagedoor_media::Frame;
+use stagedoor_domain::publish::{Excess, Gauge, Limits, Verdict};
+use stagedoor_media::{Frame, Kind, Track};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::packager::Wanted;
 use super::ring::Ring;
+use crate::ports::clock::Clock;
 
 /// How long a connected publisher is given to show a sign of life when another one asks for its place.
 ///
@@ -22,8 +24,14 @@ pub(super) const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 pub enum StopReason {
     /// The same encoder has connected again.
     TakenOver,
-    /// The stream key was revoked or has expired.
+    /// The stream key was revoked.
     Revoked,
+    /// Whoever signed its publish token is trusted no more.
+    Withdrawn,
+    /// The stream key or publish token ended, and so did the time that a broadcast is given after that.
+    Expired,
+    /// It sent more than it may.
+    Exceeded(Excess),
     /// The organiser ended the broadcast.
     Ended,
     /// The server is stopping.
@@ -44,12 +52,15 @@ pub(super) struct Place {
     asking: tokio::sync::Mutex<()>,
 }
 
-struct Occupant {
+/// Whoever is in a place.
+pub(super) struct Occupant {
     number: u64,
     /// Grows with every sign of life.
     signs: AtomicU64,
     stop: CancellationToken,
     reason: Mutex<StopReason>,
+    /// What it sends too much of at the moment.
+    above: Mutex<Option<Excess>>,
 }
 
 impl Place {
@@ -80,6 +91,7 @@ impl Place {
             signs: AtomicU64::new(0),
             stop: CancellationToken::new(),
             reason: Mutex::new(StopReason::Stopping),
+            above: Mutex::default(),
         });
         *self.occupant() = Some(occupant.clone());
         Ok(Ticket(occupant))
@@ -98,11 +110,22 @@ impl Place {
 }
 
 impl Occupant {
-    fn stop(&self, reason: StopReason) {
+    /// Asks it to stop; the first reason counts.
+    pub(super) fn stop(&self, reason: StopReason) {
         if !self.stop.is_cancelled() {
             *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
             self.stop.cancel();
         }
+    }
+
+    /// Why it has to stop; `Stopping` as long as nobody asked it to.
+    pub(super) fn reason(&self) -> StopReason {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it sends too much of at the moment.
+    pub(super) fn above(&self) -> Option<Excess> {
+        *self.above.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,6 +136,16 @@ impl Ticket {
     /// Tells this ticket from every other one of its place.
     pub(super) fn number(&self) -> u64 {
         self.0.number
+    }
+
+    /// Whether its place was taken over, or its holder was asked to go.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Whoever holds it.
+    pub(super) fn occupant(&self) -> Arc<Occupant> {
+        self.0.clone()
     }
 }
 
@@ -127,18 +160,65 @@ pub struct Publisher {
     ticket: Ticket,
     ring: Ring,
     wanted: Arc<watch::Sender<Wanted>>,
+    clock: Clock,
+    gate: Mutex<Gate>,
+}
+
+/// Holds a publisher's frames against its limits.
+struct Gate {
+    limits: Limits,
+    gauge: Gauge,
+    /// The pictures whose size was looked at.
+    track: Option<Arc<Track>>,
+}
+
+impl Gate {
+    fn judge(&mut self, frame: &Frame, now: Duration) -> Option<Verdict> {
+        let picture = frame.track.kind() == Kind::Video;
+        if picture && self.track.as_ref().is_none_or(|track| !Arc::ptr_eq(track, &frame.track)) {
+            self.track = Some(frame.track.clone());
+            let size = frame.track.codec.resolution();
+            if let Some(excess) = size.and_then(|(width, height)| self.limits.size(width, height)) {
+                return Some(Verdict::Stop(excess));
+            }
+        }
+        self.gauge.frame(frame.payload.len(), picture, now)
+    }
 }
 
 impl Publisher {
-    pub(super) fn new(ticket: Ticket, ring: Ring, wanted: Arc<watch::Sender<Wanted>>) -> Self {
-        Self { ticket, ring, wanted }
+    pub(super) fn new(
+        ticket: Ticket,
+        ring: Ring,
+        wanted: Arc<watch::Sender<Wanted>>,
+        limits: Limits,
+        clock: Clock,
+    ) -> Self {
+        let gate = Mutex::new(Gate { limits, gauge: Gauge::new(limits, clock.elapsed()), track: None });
+        Self { ticket, ring, wanted, clock, gate }
     }
 
-    /// Hands a frame to everyone who reads this broadcast; never waits.
+    /// Hands a frame to everyone who reads this broadcast; never waits. A publisher that sends more than it may is stopped
+    /// here, and the frame goes nowhere.
     pub fn push(&self, frame: Frame) {
-        if !self.ticket.0.stop.is_cancelled() {
-            self.ring.push(frame);
+        let occupant = &self.ticket.0;
+        if occupant.stop.is_cancelled() {
+            return;
         }
+        let verdict = self.gate.lock().unwrap_or_else(PoisonError::into_inner).judge(&frame, self.clock.elapsed());
+        let above = match verdict {
+            Some(Verdict::Stop(excess)) => {
+                metrics::counter!("ingest_publishers_stopped_total", "reason" => excess.as_str()).increment(1);
+                return occupant.stop(StopReason::Exceeded(excess));
+            }
+            Some(Verdict::Above(excess)) => Some(Some(excess)),
+            Some(Verdict::Within) => Some(None),
+            None => None,
+        };
+        if let Some(above) = above {
+            *occupant.above.lock().unwrap_or_else(PoisonError::into_inner) = above;
+        }
+        self.ring.push(frame);
     }
 
     /// The connection is alive: something arrived on it.
@@ -149,9 +229,9 @@ impl Publisher {
     /// Resolves when this publisher has to stop, or its broadcast is over. Cancel-safe.
     pub async fn stopped(&self) -> StopReason {
         tokio::select! {
-            () = self.ticket.0.stop.cancelled() => {
-                *self.ticket.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
-            }
+            // Whoever was asked to stop hears why, also when the packager is gone by then.
+            biased;
+            () = self.ticket.0.stop.cancelled() => self.ticket.0.reason(),
             // The packager is gone: it ended just as this publisher came in. Publishing again begins a new broadcast.
             () = self.wanted.closed() => StopReason::Stopping,
         }

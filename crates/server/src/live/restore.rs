@@ -4,13 +4,17 @@
 //! players, so their numbers are spent: they become GAP segments that cover the time until now.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stagedoor_domain::Time;
+use stagedoor_media::package::hls::KeyLine;
 use stagedoor_media::package::{Body, Piece, Resume, Segmenter, StoredSegment, Window};
 use stagedoor_media::{Kind, WallTime};
 
 use super::plan::Plan;
+use super::sealing;
+use crate::access::Access;
 use crate::ports::blobs::{Blobs, Key};
 use crate::ports::db::broadcasts::Latest;
 use crate::ports::db::streams::Numbers;
@@ -30,6 +34,7 @@ pub(super) struct Restored {
 
 /// Reads what is left of `latest`.
 pub(super) async fn restore(
+    access: &Access,
     db: &Db,
     blobs: &Blobs,
     latest: &Latest,
@@ -82,7 +87,11 @@ pub(super) async fn restore(
             }
         }
         let mut window = plan.window(kind);
-        window.restore(segments, first_discontinuity.get(&kind).copied().unwrap_or(0), headers);
+        let line = |first_msn| {
+            let (method, key) = (sealing::method(plan.encryption)?, access.named_content_key(plan.stream, first_msn)?);
+            Some(Arc::new(KeyLine::new(method, first_msn, &key.id, &key.iv)))
+        };
+        window.restore(segments, first_discontinuity.get(&kind).copied().unwrap_or(0), headers, line);
         window.add(Piece { rendition: kind, body: Body::Begin { part_target: latest.part_target } });
         windows.push((kind, window));
     }
@@ -102,7 +111,7 @@ pub(super) async fn restore(
 fn hole(kept: &mut [(Kind, Vec<StoredSegment>)], spent: u64, now: WallTime) -> u64 {
     let mut next_msn = spent;
     let ends = |segments: &[StoredSegment]| {
-        segments.last().map(|last| (last.msn + 1, last.wall.plus(last.duration), last.init))
+        segments.last().map(|last| (last.msn + 1, last.wall.plus(last.duration), (last.init, last.key)))
     };
     // First make all renditions end at the same number, then go on together.
     for (_, segments) in kept.iter() {
@@ -112,7 +121,7 @@ fn hole(kept: &mut [(Kind, Vec<StoredSegment>)], spent: u64, now: WallTime) -> u
         }
     }
     for (_, segments) in kept.iter_mut() {
-        let Some((next, end, init)) = ends(segments) else { continue };
+        let Some((next, end, (init, key))) = ends(segments) else { continue };
         let count = next_msn.saturating_sub(next);
         let Some(share) = u32::try_from(count).ok().and_then(|count| now.since(end).checked_div(count)) else {
             continue;
@@ -128,6 +137,7 @@ fn hole(kept: &mut [(Kind, Vec<StoredSegment>)], spent: u64, now: WallTime) -> u
                 gap: true,
                 init,
                 bytes: 0,
+                key,
             });
             wall = wall.plus(share);
         }
@@ -148,6 +158,7 @@ mod tests {
             gap: false,
             init: 0,
             bytes: 1,
+            key: None,
         }
     }
 

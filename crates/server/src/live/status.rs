@@ -4,6 +4,7 @@
 //! It holds no address and no key.
 
 use serde::Serialize;
+use stagedoor_domain::event::{Encryption, EncryptionPolicy};
 use stagedoor_domain::time::Time;
 use utoipa::ToSchema;
 
@@ -47,6 +48,8 @@ pub struct StreamStatus {
     pub video: Option<VideoStatus>,
     /// What the sound is; absent until it arrived and for silent broadcasts.
     pub audio: Option<AudioStatus>,
+    /// How what is on air is encrypted, which a change of the event's settings does not change; absent unless live or away.
+    pub encryption: Option<EncryptionStatus>,
     /// What the broadcaster could do better, most severe first.
     pub advice: Vec<Advice>,
 }
@@ -55,7 +58,31 @@ impl StreamStatus {
     /// A stream that has not been live yet.
     #[must_use]
     pub fn idle() -> Self {
-        Self { state: State::Idle, since: None, publisher: None, video: None, audio: None, advice: Vec::new() }
+        Self {
+            state: State::Idle,
+            since: None,
+            publisher: None,
+            video: None,
+            audio: None,
+            encryption: None,
+            advice: Vec::new(),
+        }
+    }
+}
+
+/// How a running broadcast is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EncryptionStatus {
+    /// `off`, `aes-128` or `cbcs`.
+    #[schema(value_type = String, examples("aes-128"))]
+    pub method: Encryption,
+    /// Seconds for which one key is used at most; means nothing where nothing is encrypted.
+    pub key_period_s: u32,
+}
+
+impl From<EncryptionPolicy> for EncryptionStatus {
+    fn from(EncryptionPolicy { method, key_period_s }: EncryptionPolicy) -> Self {
+        Self { method, key_period_s }
     }
 }
 

@@ -53,6 +53,9 @@ impl Messages {
         let Some((event, id)) = sends::unexpanded(&self.world.db).await?.first().copied() else { return Ok(false) };
         let now = self.world.clock.now();
         let mut tx = self.world.db.write().await?;
+        // In the order of rows.
+        events::lock(&mut tx, event).await?;
+        messages::wake(&mut tx, event, now).await?;
         let Some(send) = sends::lock_unexpanded(&mut tx, id).await? else { return Ok(true) };
         let corrupt = |_| DbError::Corrupt("selection".to_owned());
         let selection = serde_json::from_str(&send.selection).map_err(corrupt)?;
@@ -69,7 +72,6 @@ impl Messages {
             Some(cursor) => sends::expanded_to(&mut tx, id, cursor).await?,
             None => sends::fully_expanded(&mut tx, id).await?,
         }
-        messages::wake(&mut tx, event, now).await?;
         tx.commit().await?;
         self.hint(event);
         Ok(true)
@@ -84,6 +86,8 @@ impl Messages {
         let interval = Duration::from_millis(u64::from(1_000 / policy.per_second.clamp(1, 1_000)));
         let quiet = policy.quiet_hours.as_ref().and_then(|quiet| quiet.silent_until(now));
         let mut tx = self.world.db.write().await?;
+        // Those who are passed over are held as well.
+        events::lock(&mut tx, event).await?;
         let Some(turn) = messages::take_turn(&mut tx, event, now, interval).await? else { return Ok(Turn::Nothing) };
 
         let orders = if quiet.is_some() { Vec::new() } else { sends::running(&mut tx, event, now).await? };

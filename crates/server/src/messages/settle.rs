@@ -10,11 +10,11 @@ use stagedoor_domain::incident::Kind;
 use stagedoor_domain::message::{self, Channel, Failure, PauseCause, Recovery, State};
 use stagedoor_domain::person::Phone;
 
-use super::{Claimed, Found, LEASE, Letter, Messages, Outcome, SEND_MAX, TurnError, letter};
-use crate::access::{SealedFor, Written};
+use super::{Claimed, Found, LEASE, Messages, Outcome, SEND_MAX, TurnError, letter};
+use crate::access::SealedFor;
 use crate::facts::{self, Actor, incident};
 use crate::ports::db::messages::{Message, Settled};
-use crate::ports::db::{DbError, Tx, invitations, messages, opt_outs, sends};
+use crate::ports::db::{DbError, Tx, invitations, messages, opt_outs, sends, sessions};
 
 /// From an unknown outcome to the first look: what the gateway took is in its list by then.
 const FIRST_LOOK: Duration = Duration::from_secs(30);
@@ -38,12 +38,12 @@ impl Messages {
         };
         metrics::counter!("messages_given_total", "channel" => channel, "result" => result).increment(1);
         let mut told = self.failing(message.channel, &outcome);
-        let mut tx = self.world.db.write().await?;
+        let mut tx = self.about(message, now).await?;
         if told {
             self.raise(&mut tx, Kind::GatewayFailing, event, None).await?;
         }
         match outcome {
-            Outcome::Sent { reference } => told |= self.sent(&mut tx, message, letter, reference, now).await?,
+            Outcome::Sent { reference } => told |= self.sent(&mut tx, message, reference, now).await?,
             Outcome::Refused(failure) => {
                 if failure == Failure::OptedOut
                     && let Ok(phone) = letter.to.expose().parse::<Phone>()
@@ -81,9 +81,19 @@ impl Messages {
                 messages::doubt(&mut tx, message, 0, now.plus(FIRST_LOOK)).await?;
             }
         }
-        messages::wake(&mut tx, event, now).await?;
         self.commit(tx, event, told).await?;
         Ok(())
+    }
+
+    /// A transaction that writes down what became of a message: it holds what comes before the message in the order of
+    /// rows, and wakes the event.
+    async fn about(&self, message: &Message, now: Time) -> Result<Tx, DbError> {
+        let mut tx = self.world.db.write().await?;
+        messages::wake(&mut tx, message.event, now).await?;
+        if let Some(invitation) = message.invitation {
+            sessions::hold_invitation(&mut tx, invitation).await?;
+        }
+        Ok(tx)
     }
 
     /// Counts what a gateway answered; says whether an organiser is to be told that it fails.
@@ -108,7 +118,6 @@ impl Messages {
         &self,
         tx: &mut Tx,
         message: &Message,
-        letter: &Letter,
         reference: Option<String>,
         now: Time,
     ) -> Result<bool, TurnError> {
@@ -116,7 +125,7 @@ impl Messages {
             message.payload.clone()
         } else {
             // Whom it went to stays, for the list; what it said is theirs.
-            self.only_address(tx, message, letter).await?
+            self.access.only_address(tx, message).await?
         };
         let settled = Settled { reference, sent_at: Some(now), payload, ..Settled::default() };
         if messages::settle(tx, message, State::Sent, settled).await? {
@@ -127,28 +136,6 @@ impl Messages {
             return Ok(incident::over_in(tx, &self.world.random, now, Actor::System, kind, event).await?);
         }
         Ok(false)
-    }
-
-    async fn only_address(
-        &self,
-        tx: &mut Tx,
-        message: &Message,
-        letter: &Letter,
-    ) -> Result<Option<Vec<u8>>, TurnError> {
-        let row = match message.invitation {
-            None => None,
-            Some(id) => invitations::lock(tx, id).await?,
-        };
-        let person = match &row {
-            None => None,
-            Some(row) => match &row.person_key {
-                // Forgotten meanwhile.
-                None => return Ok(None),
-                Some(person_key) => Some(SealedFor { invitation: row.id, person_key }),
-            },
-        };
-        let payload = Written { to: letter.to.expose().to_owned(), ..Written::default() };
-        Ok(Some(self.access.seal_message(message.id, person, &payload)?))
     }
 
     async fn queue_again(&self, tx: &mut Tx, message: &Message, not_before: Time) -> Result<(), DbError> {
@@ -228,7 +215,7 @@ impl Messages {
             .and_then(|row| row.person_key.as_deref().map(|person_key| SealedFor { invitation: row.id, person_key }));
         let (Some(sealed), true) = (&message.payload, message.invitation.is_none() || person.is_some()) else {
             // Forgotten meanwhile: nobody can tell any more, and nobody is to be written to.
-            let mut tx = self.world.db.write().await?;
+            let mut tx = self.about(&message, now).await?;
             self.drop_it(&mut tx, &message, State::Failed, Failure::Unknown, now).await?;
             tx.commit().await?;
             return Ok(None);
@@ -241,7 +228,7 @@ impl Messages {
 
     /// Writes down what the gateway says about a message in doubt.
     async fn resolve(&self, claimed: &Claimed, found: Found) -> Result<(), TurnError> {
-        let Claimed { message, letter, .. } = claimed;
+        let Claimed { message, .. } = claimed;
         let now = self.world.clock.now();
         let (missing, cannot_tell) = (message.missing + u32::from(found == Found::No), found == Found::CannotTell);
         let (answer, reference) = match found {
@@ -254,9 +241,9 @@ impl Messages {
             false => message::recover(answer, message.looks, missing),
         };
         let mut over = false;
-        let mut tx = self.world.db.write().await?;
+        let mut tx = self.about(message, now).await?;
         match recovery {
-            Recovery::Sent => over = self.sent(&mut tx, message, letter, reference, now).await?,
+            Recovery::Sent => over = self.sent(&mut tx, message, reference, now).await?,
             Recovery::Again if message.attempts < message::ATTEMPTS_MAX => {
                 self.queue_again(&mut tx, message, now).await?;
             }
@@ -267,7 +254,6 @@ impl Messages {
                 self.drop_it(&mut tx, message, State::Failed, Failure::Unknown, now).await?;
             }
         }
-        messages::wake(&mut tx, message.event, now).await?;
         self.commit(tx, message.event, over).await?;
         Ok(())
     }

@@ -6,8 +6,8 @@ mod letters;
 mod trouble;
 
 use stagedoor_domain::Time;
-use stagedoor_domain::event::{Latency, MessagePolicy, Policy, QuietHours};
-use stagedoor_domain::id::{InvitationId, MessageId, SendId, StreamId};
+use stagedoor_domain::event::{MessagePolicy, Policy, QuietHours};
+use stagedoor_domain::id::{InvitationId, MessageId, SendId};
 use stagedoor_domain::message::{self, Failure, Kind, PauseCause, SendState, State};
 use stagedoor_testkit::twilio::{self, Behave};
 
@@ -20,8 +20,8 @@ use crate::ports::clock::Clock;
 use crate::ports::db::events::Event;
 use crate::ports::db::messages::{Filter, NewSingle};
 use crate::ports::db::sends::Send;
-use crate::ports::db::testing::{both, proof};
-use crate::ports::db::{Db, invitations, opt_outs, sends};
+use crate::ports::db::testing::{both, proof, sample};
+use crate::ports::db::{Db, DbError, invitations, opt_outs, sends};
 use crate::ports::random::Random;
 
 /// An event, whoever is invited to it, and the world around.
@@ -45,19 +45,9 @@ impl House {
             bus: Bus::local(),
         };
         let access = Access::start(world.clone(), config::Access::default(), &MasterKey::new([7; 32])).await.unwrap();
-        let event = Event {
-            id: EventId::new(world.random.uuid(world.clock.now())),
-            stream: StreamId::new(world.random.uuid(world.clock.now())),
-            title: "Evening".into(),
-            latency: Latency::Low,
-            starts_at: Some(Time::from_millis(START)),
-            dvr_window: Duration::from_secs(900),
-            reconnect_window: Duration::from_secs(60),
-            epoch: 0,
-            team: None,
-            policy: Policy { messages: policy, ..Policy::default() },
-            created_at: world.clock.now(),
-        };
+        let now = world.clock.now();
+        let policy = Policy { messages: policy, ..Policy::default() };
+        let event = Event { starts_at: Some(now), policy, ..sample::evening(&world.random, now) };
         access.create_event(&proof::create(), Actor::Operator, &event).await.unwrap();
         let twilio = twilio::Twilio::start().await;
         let carrier = carrier(&world, &access, &twilio);
@@ -147,10 +137,12 @@ impl House {
     }
 
     async fn change(&self, policy: MessagePolicy) {
-        let policy = Policy { messages: policy, ..Policy::default() };
-        let event = Event { policy, ..self.event.clone() };
+        let edit = |event: &mut Event| -> Result<(), DbError> {
+            event.policy.messages = policy;
+            Ok(())
+        };
         let allowed = proof::organise(self.event.id);
-        assert!(self.access.change_event(&allowed, Actor::Operator, &event).await.unwrap());
+        assert!(self.access.edit_event(&allowed, Actor::Operator, edit).await.unwrap());
     }
 
     async fn resume(&self, id: SendId) {

@@ -5,10 +5,17 @@ use stagedoor_domain::person::Email;
 use stagedoor_domain::sheet::{Columns, Field};
 
 use super::phone;
+use super::xlsx::NEW_LINE;
 use crate::access::{Contact, NewInvitee, Note};
 
 /// Letters of a note at most.
 pub(super) const NOTE_CHARS_MAX: usize = 2_000;
+/// Guests that one person may bring at most.
+pub const PLUS_ONES_MAX: u32 = 100;
+/// Tags that one row, or one request, puts on somebody at most.
+pub const TAGS_MAX: usize = 20;
+/// Letters of a tag at most: it fits on a label.
+pub const TAG_CHARS_MAX: usize = 50;
 /// Whoever has no name is called so.
 const NAMELESS: &str = "Guest";
 
@@ -27,6 +34,8 @@ pub(super) fn sentence(problem: &str) -> &'static str {
         "invalid_phone" => "This is no telephone number, or it lacks its country code.",
         "invalid_email" => "This is no e-mail address.",
         "invalid_language" => "This is no language tag, like en or pt-BR.",
+        "invalid_count" => "This is no number of guests between 0 and 100.",
+        "too_many" => "There are more than 20 tags.",
         "unclosed_quote" => "A quotation mark is opened and not closed.",
         _ => "This line cannot be read.",
     }
@@ -57,7 +66,7 @@ pub(super) fn candidate(
         "" => None,
         text => Some(text.parse::<Email>().map_err(|_| wrong("email", "invalid_email"))?),
     };
-    let note = cell(Field::Note);
+    let note = cell(Field::Note).replace(NEW_LINE, "\n");
     if note.chars().count() > NOTE_CHARS_MAX {
         return Err(wrong("note", "too_long"));
     }
@@ -71,16 +80,35 @@ pub(super) fn candidate(
         "" => language.to_owned(),
         text => language_tag(text).ok_or(wrong("language", "invalid_language"))?,
     };
+    let plus_ones = match cell(Field::PlusOnes).trim_start_matches('+') {
+        "" => 0,
+        text => text.parse().ok().filter(|n| *n <= PLUS_ONES_MAX).ok_or(wrong("plus_ones", "invalid_count"))?,
+    };
+    let tags = tags(cell(Field::Tags)).map_err(|problem| wrong("tags", problem))?;
     Ok(NewInvitee {
         name,
-        contact: Contact { phone, email, note: Note(note.to_owned()) },
+        contact: Contact { phone, email, note: Note(note) },
         language,
+        plus_ones,
+        tags,
         ..NewInvitee::default()
     })
 }
 
+/// The tags of a cell, as an export writes them: with commas between them.
+fn tags(cell: &str) -> Result<Vec<String>, &'static str> {
+    let mut tags: Vec<_> = cell.split(',').map(one_line).filter(|tag| !tag.is_empty()).collect();
+    tags.sort_unstable();
+    tags.dedup();
+    if tags.iter().any(|tag| tag.chars().count() > TAG_CHARS_MAX) {
+        return Err("too_long");
+    }
+    if tags.len() > TAGS_MAX { Err("too_many") } else { Ok(tags) }
+}
+
 fn one_line(text: &str) -> String {
-    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let text: String =
+        text.chars().map(|letter| if letter.is_control() || letter == NEW_LINE { ' ' } else { letter }).collect();
     text.trim().to_owned()
 }
 
@@ -120,11 +148,54 @@ mod tests {
     use proptest::prelude::*;
 
     fn columns() -> Columns {
-        Columns { name: Some(0), family: Some(1), phone: Some(2), email: Some(3), language: Some(4), note: Some(5) }
+        let (name, family, phone, email) = (Some(0), Some(1), Some(2), Some(3));
+        Columns { name, family, phone, email, language: Some(4), note: Some(5), plus_ones: Some(6), tags: Some(7) }
     }
 
     fn of(cells: [&str; 6]) -> Result<NewInvitee, Wrong> {
-        candidate(&cells.map(str::to_owned), &columns(), "FR".parse().ok(), "fr")
+        with_guests(cells, "")
+    }
+
+    fn with_guests(cells: [&str; 6], guests: &str) -> Result<NewInvitee, Wrong> {
+        with_tags(cells, guests, "")
+    }
+
+    fn with_tags(cells: [&str; 6], guests: &str, tags: &str) -> Result<NewInvitee, Wrong> {
+        let row: Vec<_> = cells.into_iter().chain([guests, tags]).map(str::to_owned).collect();
+        candidate(&row, &columns(), "FR".parse().ok(), "fr")
+    }
+
+    #[test]
+    fn how_many_guests_somebody_may_bring_is_a_small_number() {
+        let ada = ["Ada", "", "", "", "", ""];
+        for (cell, expected) in [("", Some(0)), ("0", Some(0)), (" 2 ", Some(2)), ("+1", Some(1)), ("100", Some(100))] {
+            assert_eq!(with_guests(ada, cell).ok().map(|new| new.plus_ones), expected, "{cell}");
+        }
+        for cell in ["101", "-1", "many", "1.5", "99999999999"] {
+            assert_eq!(with_guests(ada, cell).unwrap_err().problem, "invalid_count", "{cell}");
+        }
+    }
+
+    #[test]
+    fn tags_stand_between_commas_and_are_few_and_short() {
+        let tagged = |cell: &str| with_tags(["Ada", "", "", "", "", ""], "", cell);
+        let numbered = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        for (cell, expected) in [
+            ("", vec![]),
+            (" , ,", vec![]),
+            ("vip", vec!["vip"]),
+            ("vip,press , vip", vec!["press", "vip"]),
+            ("front\nrow; left, a\tb", vec!["a b", "front row; left"]),
+            ("'=1+1, x", vec!["=1+1", "x"]),
+        ] {
+            assert_eq!(tagged(cell).unwrap().tags, expected, "{cell:?}");
+        }
+        assert_eq!(tagged(&numbered(TAGS_MAX)).unwrap().tags.len(), TAGS_MAX);
+        let (field, long) = ("tags", "ß".repeat(TAG_CHARS_MAX + 1));
+        assert_eq!(tagged(&numbered(TAGS_MAX + 1)).unwrap_err(), Wrong { field, problem: "too_many" });
+        assert_eq!(tagged(&long).unwrap_err(), Wrong { field, problem: "too_long" });
+        assert_eq!(tagged(&long[2..]).unwrap().tags.len(), 1);
+        assert_ne!(sentence("too_many"), sentence("?"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! upload → file (sealed, in data_dir/imports) → columns guessed → an organiser says start
 //!   text: bytes of any encoding → UTF-8 ─▶ sheet::Splitter: rows ─▶ candidate: checked ─▶ batch ─▶ one transaction:
 //!                                                                 people, errors, and where to go on
+//!
+//! whom an organiser means → a line in the log → export: a page of people, opened ─▶ CSV or workbook ─▶ the next page
 //! ```
 //!
 //! What was read and where to go on are one transaction, so that a process that dies goes on without inviting anybody
@@ -11,11 +13,13 @@
 
 mod candidate;
 mod erase;
+mod export;
 mod file;
 mod import;
 mod phone;
 mod retention;
 mod text;
+mod workbook;
 mod xlsx;
 
 #[cfg(test)]
@@ -28,8 +32,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use candidate::language_tag;
+pub use candidate::{PLUS_ONES_MAX, TAG_CHARS_MAX, TAGS_MAX, language_tag};
 pub use erase::Known;
+pub use export::{ExportError, Form, Outgoing};
 pub use import::{ImportError, Settings, Upload, View};
 pub use phone::normalise;
 

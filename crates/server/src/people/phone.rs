@@ -85,6 +85,20 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn a_number_that_is_understood_is_the_same_wherever_it_is_read_again(
+            text in "(\\+|00)?(1|33|34|39|44|49|52|54|55|225|353)?0?[1-9][0-9]{6,11}",
+            written in prop::sample::select(vec!["", "FR", "US", "IT", "AR", "MX", "CI"]),
+            read in prop::sample::select(vec!["", "FR", "US", "IT", "AR", "DE"]),
+        ) {
+            if let Some(phone) = e164(&text, written) {
+                prop_assert_eq!(e164(&phone, read), Some(phone.clone()));
+            }
+        }
+    }
+
+    proptest! {
         #[test]
         fn no_text_panics(text in ".{0,60}") {
             let _ = e164(&text, "FR");

@@ -39,6 +39,7 @@ impl People {
     async fn forget_contacts(&self, event: EventId, stop: &CancellationToken) -> Result<(), DbError> {
         while !stop.is_cancelled() {
             let mut tx = self.world.db.write().await?;
+            events::lock(&mut tx, event).await?;
             let people = personal::known(&mut tx, event, BATCH).await?;
             let tests = personal::forget_tests(&mut tx, event).await?;
             if people.is_empty() {

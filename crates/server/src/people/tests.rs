@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{InvitationState, Reveal, Sealed};
-use stagedoor_domain::event::{Country, Latency, Policy};
-use stagedoor_domain::id::{EventId, ImportId, StreamId};
+use stagedoor_domain::event::Country;
+use stagedoor_domain::id::{EventId, ImportId};
 use stagedoor_domain::sheet::Columns;
 
 use super::*;
@@ -19,10 +19,9 @@ use crate::config;
 use crate::facts::Actor;
 use crate::ports::bus::Bus;
 use crate::ports::clock::Clock;
-use crate::ports::db::events::Event;
 use crate::ports::db::imports::{self, Import, State};
 use crate::ports::db::selection::Filter;
-use crate::ports::db::testing::{both, proof};
+use crate::ports::db::testing::{both, proof, sample};
 use crate::ports::db::{Db, invitations};
 use crate::ports::random::Random;
 use stagedoor_testkit::database::Scratch;
@@ -42,19 +41,7 @@ async fn open(db: &Db) -> House {
     let world = World { db: db.clone(), clock: clock.clone(), random: random.clone(), bus: Bus::local() };
     let master = MasterKey::new([7; 32]);
     let access = Access::start(world.clone(), config::Access::default(), &master).await.unwrap();
-    let event = Event {
-        id: EventId::new(random.uuid(clock.now())),
-        stream: StreamId::new(random.uuid(clock.now())),
-        title: "Evening".into(),
-        latency: Latency::Low,
-        starts_at: None,
-        dvr_window: Duration::from_secs(900),
-        reconnect_window: Duration::from_secs(60),
-        epoch: 0,
-        team: None,
-        policy: Policy::default(),
-        created_at: clock.now(),
-    };
+    let event = sample::evening(&random, clock.now());
     access.create_event(&proof::create(), Actor::Operator, &event).await.unwrap();
     let folder = std::env::temp_dir().join(format!("stagedoor-people-{}", random.uuid(clock.now()).simple()));
     let people = People::new(world, access.clone(), folder.clone()).unwrap();
@@ -113,6 +100,12 @@ impl House {
             assert!(all.insert(row.name, (phone, email)).is_none());
         }
         all
+    }
+
+    /// Name → how many guests they may bring.
+    async fn plus_ones(&self) -> BTreeMap<String, u32> {
+        let rows = invitations::list(&self.db, self.event, &Filter::default(), None, 1_000).await.unwrap();
+        rows.into_iter().map(|row| (row.name, row.plus_ones)).collect()
     }
 
     fn files(&self) -> usize {
@@ -179,6 +172,26 @@ async fn the_same_list_again_invites_nobody_and_adds_what_was_missing() {
         assert_eq!(everybody["Eve"], person("+33612345670", "bob@example.org"));
         let third = house.read(second).await;
         assert_eq!((third.progress.created, third.progress.merged), (0, 3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_numbers_of_guests_the_larger_counts_within_a_list_and_when_it_is_imported_again() {
+    both(async |db| {
+        let house = open(&db).await;
+        let first = b"name,phone,email,number of guests\nAda,+33612345678,,\nBob,+33612345679,,3\n\
+                      Bobby,0612345679,,1\nEve,,eve@example.org,1\nEva,,EVE@example.org,4\n";
+        let done = house.read(first).await;
+        assert_eq!((done.progress.created, done.progress.merged, done.progress.errors), (3, 2, 0));
+        let expected = |all: [(&str, u32); 3]| BTreeMap::from(all.map(|(name, guests)| (name.to_owned(), guests)));
+        assert_eq!(house.plus_ones().await, expected([("Ada", 0), ("Bob", 3), ("Eve", 4)]));
+
+        let corrected = b"name,phone,email,number of guests\nAda,+33612345678,,2\nBob,+33612345679,,\n\
+                          Eve,,eve@example.org,1\n";
+        let again = house.read(corrected).await;
+        assert_eq!((again.progress.created, again.progress.merged, again.progress.errors), (0, 3, 0));
+        assert_eq!(house.plus_ones().await, expected([("Ada", 2), ("Bob", 3), ("Eve", 4)]));
     })
     .await;
 }

@@ -27,6 +27,8 @@ const PARTS_MAX: u16 = 1_000;
 const COLUMNS_MAX: u32 = 256;
 /// Letters of a cell that are kept.
 const CELL_CHARS_MAX: usize = 4_096;
+/// What a new line inside of a cell is on its way through the text, where lines are rows: Unicode's line separator.
+pub(super) const NEW_LINE: char = '\u{2028}';
 
 /// Why a workbook cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +86,15 @@ fn text(value: &DataRef<'_>) -> String {
     }
 }
 
-/// On one line, so that lines of the text are rows of the sheet.
+/// On one line, so that lines of the text are rows of the sheet: a new line inside of a cell becomes [`NEW_LINE`].
 fn quoted(text: &str) -> String {
-    let line: String =
-        text.chars().take(CELL_CHARS_MAX).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    format!("\"{}\"", line.replace('"', "\"\""))
+    let letters = text.chars().filter(|letter| *letter != '\r').take(CELL_CHARS_MAX).map(|letter| match letter {
+        '\n' => NEW_LINE,
+        '\t' => '\t',
+        letter if letter.is_control() => ' ',
+        letter => letter,
+    });
+    format!("\"{}\"", letters.collect::<String>().replace('"', "\"\""))
 }
 
 fn number(bytes: &[u8], at: usize, width: usize) -> Result<u64, WorkbookError> {
@@ -192,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_sheet_becomes_lines_and_numbers_keep_their_digits() {
-        let expected = "\"Name\",\"Phone\"\r\n\"Ada \"\"A\"\", x y\",\"33612345678\"\r\n\r\n\r\n,\"0612345679\"";
+        let expected = "\"Name\",\"Phone\"\r\n\"Ada \"\"A\"\", x\u{2028}y\",\"33612345678\"\r\n\r\n\r\n,\"0612345679\"";
         assert_eq!(csv(&sample()).unwrap(), expected);
     }
 

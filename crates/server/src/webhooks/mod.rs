@@ -5,16 +5,19 @@
 //! ```
 //!
 //! A delivery is leased while it is sent, so one that was on its way when the process died is sent again, with the same
-//! `webhook-id`: receivers get everything at least once and tell repetitions by it. Each webhook has a few deliveries on
-//! their way at most, so a slow receiver waits for itself and for nobody else. Order is not promised.
+//! `webhook-id`: receivers get everything at least once and tell repetitions by it. Order is not promised.
+//!
+//! Each webhook has a few deliveries on their way at most, so a slow receiver waits for itself; in all there are a few
+//! hundred, given out in turn; and receivers that do not answer share a part of these, so that however many of them there are,
+//! the others go on.
 //!
 //! # Source
 //!
 //! Standard Webhooks 1.0.0.
 
+mod places;
 mod sign;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +25,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method};
 use stagedoor_domain::Time;
-use stagedoor_domain::id::WebhookId;
 use stagedoor_domain::webhook::{self, Verdict};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,18 +37,19 @@ use crate::ports::db::deliveries::{self, Attempt, Delivery, State};
 use crate::ports::db::webhooks::{self, Disabled, Webhook};
 use crate::ports::db::{DbError, Tx};
 use crate::ports::fetch::{Answer, Fetch, FetchError, Request};
+use places::Places;
 
 /// How long a receiver may take: Standard Webhooks asks for 15 to 30 s.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a delivery is nobody else's: longer than an attempt with everything around it.
 const LEASE: Duration = Duration::from_secs(60);
-/// Deliveries on their way to one webhook at a time.
-const AT_ONCE: u32 = 4;
 /// How often the sender looks by itself: the shortest wait of the schedule is five seconds.
 const EVERY: Duration = Duration::from_secs(1);
+/// How long it lets places become free before it looks who wants them.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long deliveries that ended are kept.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// Every how many looks old deliveries are forgotten.
+/// Every how many looks by itself old deliveries are forgotten.
 const FORGET_EVERY: u32 = 600;
 
 /// Sends deliveries.
@@ -55,7 +58,7 @@ pub struct Sender {
     world: World,
     access: Arc<Access>,
     fetch: Fetch,
-    on_their_way: Mutex<HashMap<WebhookId, u32>>,
+    places: Mutex<Places>,
 }
 
 /// A delivery that is ours to send, one of the few of its webhook.
@@ -67,9 +70,7 @@ struct Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        if let Some(count) = self.sender.counts().get_mut(&self.webhook.id) {
-            *count = count.saturating_sub(1);
-        }
+        self.sender.places().leave(self.webhook.id);
     }
 }
 
@@ -77,11 +78,11 @@ impl Sender {
     /// Sends with the secrets that `access` opens.
     #[must_use]
     pub fn new(world: World, access: Arc<Access>, fetch: Fetch) -> Arc<Self> {
-        Arc::new(Self { world, access, fetch, on_their_way: Mutex::default() })
+        Arc::new(Self { world, access, fetch, places: Mutex::default() })
     }
 
-    fn counts(&self) -> std::sync::MutexGuard<'_, HashMap<WebhookId, u32>> {
-        self.on_their_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends what is due until `stop`; what is on its way then is sent to its end or to its time limit.
@@ -89,13 +90,19 @@ impl Sender {
         let mut hints = self.world.bus.listen();
         let mut sending = JoinSet::new();
         let mut looks = 0_u32;
+        // Hints of other things may come faster than this: they do not put it off.
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(EVERY) => {}
+                _ = tick.tick() => looks = looks.wrapping_add(1),
                 hint = hints.recv() => if !matches!(hint, Ok(Hint::Deliveries)) { continue },
                 // A place is free: there may be more for it.
-                Some(_) = sending.join_next() => {}
+                Some(_) = sending.join_next() => {
+                    tokio::time::sleep(GATHER).await;
+                    while sending.try_join_next().is_some() {}
+                }
             }
             match self.claim().await {
                 Ok(claimed) => {
@@ -108,11 +115,11 @@ impl Sender {
                     tokio::time::sleep(EVERY).await;
                 }
             }
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(FORGET_EVERY)
-                && let Err(error) = self.forget().await
-            {
-                tracing::warn!(error = &error as &dyn std::error::Error, "old deliveries cannot be forgotten");
+            if looks >= FORGET_EVERY {
+                looks = 0;
+                if let Err(error) = self.forget().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "old deliveries cannot be forgotten");
+                }
             }
         }
         while sending.join_next().await.is_some() {}
@@ -124,41 +131,69 @@ impl Sender {
     ///
     /// Any [`DbError`] of a statement.
     pub async fn turn(self: &Arc<Self>) -> Result<usize, DbError> {
-        let mut sending: JoinSet<_> = self.claim().await?.into_iter().map(send).collect();
         let mut sent = 0;
-        while sending.join_next().await.is_some() {
-            sent += 1;
+        loop {
+            let mut sending: JoinSet<_> = self.claim().await?.into_iter().map(send).collect();
+            if sending.is_empty() {
+                return Ok(sent);
+            }
+            while sending.join_next().await.is_some() {
+                sent += 1;
+            }
         }
-        Ok(sent)
     }
 
-    /// Takes what is due, as far as each webhook has places.
+    /// Takes what is due, as far as there are places.
     async fn claim(self: &Arc<Self>) -> Result<Vec<Claimed>, DbError> {
-        let now = self.world.clock.now();
         let mut all = Vec::new();
-        for webhook in webhooks::active(&self.world.db, WEBHOOKS_MAX).await? {
-            let places = AT_ONCE.saturating_sub(self.counts().get(&webhook.id).copied().unwrap_or(0));
-            if webhook.paused_until > now
-                || places == 0
-                || !deliveries::any_due(&self.world.db, webhook.id, now).await?
-            {
-                continue;
-            }
-            let mut tx = self.world.db.write().await?;
-            let taken = deliveries::claim(&mut tx, webhook.id, now, now.plus(LEASE), places).await?;
-            tx.commit().await?;
-            for delivery in taken {
-                *self.counts().entry(webhook.id).or_default() += 1;
-                all.push(Claimed { sender: self.clone(), webhook: webhook.clone(), delivery });
+        loop {
+            let before = all.len();
+            self.claim_some(&mut all).await?;
+            // Whoever was given more places than they have deliveries left some for the next round.
+            if all.len() == before {
+                return Ok(all);
             }
         }
-        Ok(all)
+    }
+
+    async fn claim_some(self: &Arc<Self>, all: &mut Vec<Claimed>) -> Result<(), DbError> {
+        let now = self.world.clock.now();
+        if self.places().are_taken() {
+            return Ok(());
+        }
+        let due = webhooks::due(&self.world.db, now, WEBHOOKS_MAX).await?;
+        let given = self.places().give(&due);
+        if given.is_empty() {
+            return Ok(());
+        }
+        let mut wanted = Vec::with_capacity(given.len());
+        for (id, places) in given {
+            if let Some(webhook) = webhooks::get(&self.world.db, id).await? {
+                wanted.push((webhook, places));
+            }
+        }
+        let mut tx = self.world.db.write().await?;
+        let mut taken = Vec::new();
+        for (webhook, places) in &wanted {
+            for delivery in deliveries::claim(&mut tx, webhook.id, now, now.plus(LEASE), *places).await? {
+                taken.push((webhook.clone(), delivery));
+            }
+        }
+        tx.commit().await?;
+        for (webhook, delivery) in taken {
+            self.places().enter(webhook.id);
+            all.push(Claimed { sender: self.clone(), webhook, delivery });
+        }
+        Ok(())
     }
 
     async fn forget(&self) -> Result<(), DbError> {
         let now = self.world.clock.now();
         let before =
             Time::from_millis(now.millis().saturating_sub(i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX)));
+        dispatch::give_up(&self.world).await?;
+        let active = webhooks::active(&self.world.db, WEBHOOKS_MAX).await?;
+        self.places().keep(|id| active.iter().any(|webhook| webhook.id == id));
         loop {
             let mut tx = self.world.db.write().await?;
             let gone = deliveries::forget(&mut tx, before).await?;
@@ -227,6 +262,7 @@ impl Sender {
         let now = self.world.clock.now();
         let jitter = u32::from_be_bytes(self.world.random.bytes());
         let verdict = webhook::judge(answer, delivery.attempts, jitter);
+        self.places().noted(webhook.id, verdict == Verdict::Delivered);
         let mut tx = self.world.db.write().await?;
         deliveries::attempted(&mut tx, delivery.id, attempt).await?;
         let mut disable = None;

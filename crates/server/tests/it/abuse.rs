@@ -3,9 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
 use serde_json::json;
 use stagedoor_server::access::solve;
+use stagedoor_server::ports::random::Random;
 
+use crate::broadcasting::Show;
 use crate::stage::{on_both, on_sqlite};
 
 #[tokio::test]
@@ -141,6 +146,111 @@ async fn names_that_are_code_come_back_as_text() {
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert!(answer.header("content-security-policy").contains("default-src 'none'"));
         assert_eq!(answer.header("cache-control"), "no-store");
+    })
+    .await;
+}
+
+/// A bound on the guesses of one test: the bench tries a million.
+const GUESSES: u64 = 20_000;
+
+#[tokio::test]
+async fn names_of_parts_are_not_guessed_around_the_token() {
+    on_sqlite(async |stage| {
+        let (show, other) = (Show::open(stage).await, Show::open(stage).await);
+        let (_encoder, _second) = (show.on_air().await, other.on_air().await);
+        let stream = show.base.trim_end_matches('/').rsplit('/').next().unwrap();
+        let mine = show.base.split('/').nth(2).unwrap();
+        let theirs = other.base.split('/').nth(2).unwrap();
+        assert_eq!(stage.media(&format!("{}video/1.m4s", show.base)).await.0, 200, "the part is there");
+        let refusal = stage.media(&format!("/live/x/{stream}/video/1.m4s")).await;
+        assert_eq!(refusal.0, 403);
+
+        // What is there and what is not there is refused alike, to the letter, whatever stands where the token should.
+        let random = Random::seeded(7);
+        for number in 0..GUESSES {
+            let token = match number % 4 {
+                0 => URL_SAFE_NO_PAD.encode(random.bytes::<75>()),
+                1 => theirs.to_owned(),
+                2 => format!("{}{}", &mine[..99], if mine.ends_with('A') { 'B' } else { 'A' }),
+                _ => String::new(),
+            };
+            let name = match number % 3 {
+                0 => format!("video/{}.m4s", number % 7),
+                1 => format!("audio/{}.{}.m4s", number % 7, number % 9),
+                _ => "index.m3u8".to_owned(),
+            };
+            assert_eq!(stage.media(&format!("/live/{token}/{stream}/{name}")).await, refusal, "{token} {name}");
+        }
+
+        // Ways around: a sibling stream or rendition, other spellings, and whatever a proxy might make of them.
+        for path in [
+            format!("/live/{theirs}/{stream}/video/1.m4s"),
+            format!("/live/{stream}/video/1.m4s"),
+            format!("/live//{stream}/video/1.m4s"),
+            format!("/live/{theirs}/../{stream}/video/1.m4s"),
+            format!("/live/{theirs}/..;/{stream}/video/1.m4s"),
+            format!("/live/{theirs}/%2e%2e/{stream}/video/1.m4s"),
+            format!("/live/{theirs}%2f{stream}/video/1.m4s"),
+            format!("/live/{}/{stream}/video/1.m4s", mine.to_lowercase()),
+            format!("/live/{mine}%00/{stream}/video/1.m4s"),
+            format!("/live/{mine}/{}/video/1.m4s", stream.to_uppercase()),
+            format!("/live/{mine};x/{stream}/video/1.m4s"),
+        ] {
+            assert_eq!(stage.media(&path).await, refusal, "{path}");
+        }
+        // With the right, what is spelled otherwise is not there.
+        for name in [
+            "VIDEO/1.m4s",
+            "video//1.m4s",
+            "video/./1.m4s",
+            "video/../video/1.m4s",
+            "video/%31.m4s",
+            "video/01.m4s",
+            "video/1.m4s/",
+            "video/1.m4s;x",
+            "video/1.m4s/x.css",
+            "video/1.m4s%00",
+        ] {
+            assert_eq!(stage.media(&format!("{}{name}", show.base)).await.0, 404, "{name}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cache_is_told_about_every_request_and_nobody_is_let_in_on_an_old_answer() {
+    on_sqlite(async |stage| {
+        let show = Show::open(stage).await;
+        let stranger = Show::open(stage).await;
+        let ask = async |path: &str, method: Method| {
+            let answer = stage.deliver.authorize(&method, path);
+            assert!(answer.body().is_empty() && answer.headers()["cache-control"] == "no-store");
+            answer.status().as_u16()
+        };
+        let part = format!("{}video/1.m4s", show.base);
+        assert_eq!((ask(&part, Method::GET).await, ask(&part, Method::HEAD).await), (204, 204));
+        assert_eq!(stage.deliver.authorize(&Method::POST, &part).status(), 405);
+        let (token, stream) = (part.split('/').nth(2).unwrap(), stranger.base.split('/').nth(3).unwrap());
+        for path in [
+            format!("/live/{token}/{stream}/video/1.m4s"),
+            format!("/live/x{token}/{stream}/video/1.m4s"),
+            format!("/live/{token}"),
+            "/live/".to_owned(),
+            "/livez".to_owned(),
+        ] {
+            assert_eq!(ask(&path, Method::GET).await, 403, "{path}");
+        }
+        // Asking is a sign of life: whoever watches through a cache is watching.
+        let admin = stage.admin().await;
+        let viewers = async || admin.get(&format!("/api/v1/events/{}/viewers", show.event)).await;
+        stage.pass(60);
+        assert_eq!(viewers().await.at("/data/0/watching"), "false");
+        assert_eq!(ask(&part, Method::GET).await, 204);
+        assert_eq!(viewers().await.at("/data/0/watching"), "true");
+        let session = viewers().await.at("/data/0/session");
+        let path = format!("/api/v1/events/{}/viewers/{session}/kick", show.event);
+        assert_eq!(admin.post(&path, json!({})).await.status, 200);
+        assert_eq!(ask(&part, Method::GET).await, 403);
     })
     .await;
 }

@@ -22,7 +22,7 @@ fn code(stage: &Stage, secret: &str) -> String {
 }
 
 /// Turns one-time passwords on; the secret and the recovery codes.
-async fn enrol(stage: &Stage, browser: &Browser<'_>) -> (String, Vec<String>) {
+pub async fn enrol(stage: &Stage, browser: &Browser<'_>) -> (String, Vec<String>) {
     let begun = browser.post("/api/v1/me/totp", json!({})).await;
     assert_eq!(begun.status, 200, "{begun:?}");
     let secret = begun.at("/secret");
@@ -138,6 +138,73 @@ async fn roles_are_given_by_those_who_may_and_owners_by_owners() {
 }
 
 #[tokio::test]
+async fn a_change_of_an_account_is_whole_or_nothing() {
+    on_both(async |stage| {
+        let ada = stage.admin().await;
+        let me = ada.get("/api/v1/me").await.at("/id");
+        let path = format!("/api/v1/users/{me}");
+        let facts = async || {
+            let sql = "SELECT COUNT(*) AS n FROM facts WHERE kind LIKE 'user.%' OR kind LIKE 'role.%'";
+            stage.db.one(sql, []).await.unwrap().unwrap().count("n").unwrap()
+        };
+        let before = facts().await;
+        // The name would have been fine; there must be an owner.
+        ada.patch(&path, json!({"name": "Countess", "role": "admin"})).await.refused(409, "last_owner");
+        assert_eq!(ada.get(&path).await.at("/name"), "");
+        assert_eq!(facts().await, before, "and nothing of it is in the log");
+
+        let bob = stage.person(&ada, "bob", "analyst").await;
+        let bobs = bob.get("/api/v1/me").await.at("/id");
+        let all = json!({"name": "Bob B.", "role": "moderator", "disabled": true});
+        let changed = ada.patch(&format!("/api/v1/users/{bobs}"), all).await;
+        assert_eq!(
+            (changed.status, changed.at("/name"), changed.at("/role")),
+            (200, "Bob B.".into(), "moderator".into())
+        );
+        assert_ne!(changed.at("/disabled_at"), "null");
+        let all = json!({"name": "Bob", "role": "analyst", "disabled": false});
+        let changed = ada.patch(&format!("/api/v1/users/{bobs}"), all).await;
+        assert_eq!(
+            (changed.status, changed.at("/role"), changed.at("/disabled_at")),
+            (200, "analyst".into(), "null".into())
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_owners_who_unmake_each_other_at_once_leave_one() {
+    on_both(async |stage| {
+        for round in 0..10 {
+            let ada = stage.admin().await;
+            let bob = stage.person(&ada, &format!("bob{round}"), "owner").await;
+            let (adas, bobs) = (ada.get("/api/v1/me").await.at("/id"), bob.get("/api/v1/me").await.at("/id"));
+            let unmake = json!({"name": "Nobody", "role": "analyst"});
+            let (one, two) =
+                tokio::join!(async { ada.patch(&format!("/api/v1/users/{bobs}"), unmake.clone()).await }, async {
+                    bob.patch(&format!("/api/v1/users/{adas}"), unmake.clone()).await
+                },);
+            let done = [&one, &two].iter().filter(|answer| answer.status == 200).count();
+            assert_eq!(done, 1, "round {round}: {one:?} {two:?}");
+            let sql = "SELECT COUNT(*) AS n FROM users WHERE role = 'owner' AND disabled_at IS NULL";
+            assert_eq!(stage.db.one(sql, []).await.unwrap().unwrap().count("n").unwrap(), 1);
+            let sql = "SELECT COUNT(*) AS n FROM users WHERE name = 'Nobody'";
+            assert_eq!(
+                stage.db.one(sql, []).await.unwrap().unwrap().count("n").unwrap(),
+                1,
+                "who stays keeps the name"
+            );
+            // For the next round ada is the owner again, and nobody else.
+            let mut tx = stage.db.write().await.unwrap();
+            let sql = "UPDATE users SET name = '', role = CASE WHEN id = $1 THEN 'owner' ELSE 'analyst' END";
+            tx.execute(sql, [adas.as_str().into()]).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_event_of_a_team_is_seen_by_its_members_only() {
     on_both(async |stage| {
         let ada = stage.admin().await;
@@ -178,9 +245,8 @@ async fn a_second_factor_is_asked_for_and_no_code_works_twice() {
     on_both(async |stage| {
         let ada = stage.admin().await;
         let begun = ada.post("/api/v1/me/totp", json!({})).await;
-        assert!(
-            begun.at("/url").starts_with("otpauth://totp/") && begun.at("/qr").starts_with("data:image/png;base64,")
-        );
+        assert!(begun.at("/url").starts_with("otpauth://totp/"));
+        assert!(begun.at("/qr").starts_with("data:image/svg+xml;base64,"));
         let wrong = json!({"ticket": begun.at("/ticket"), "code": "000000"});
         ada.post("/api/v1/me/totp/confirm", wrong).await.refused(422, "wrong_second_factor");
         let (secret, recovery) = enrol(stage, &ada).await;
@@ -201,6 +267,7 @@ async fn a_second_factor_is_asked_for_and_no_code_works_twice() {
         let fresh = code(stage, &secret);
         assert_eq!(second(&browser, &step.at("/ticket"), "totp", &fresh).await.status, 200);
         second(&browser, &step.at("/ticket"), "totp", &fresh).await.refused(401, "too_late");
+        second(&browser, &step.at("/ticket"), "recovery", &recovery[9]).await.refused(401, "too_late");
         let other = stage.browser();
         let step = sign_in(&other, "ada", stage.password()).await;
         second(&other, &step.at("/ticket"), "totp", &fresh).await.refused(401, "wrong_second_factor");

@@ -184,21 +184,47 @@ async fn a_restart_brings_everybody_back_to_their_place() {
         stage.pass(20);
         let again = Access::start(world, config::Access::default(), &MasterKey::new([3; 32])).await.unwrap();
         let id = event.parse().unwrap();
-        let ask = |browser: &Browser<'_>| {
+        let ask = async |browser: &Browser<'_>| {
             let cookie = browser.cookie_header(&format!("/api/v1/events/{event}/queue/current"));
             let ticket = cookie.split("; ").find_map(|pair| pair.strip_prefix("stagedoor_queue=")).unwrap().to_owned();
-            match again.queue(id, &ticket).unwrap() {
+            match again.queue(id, &ticket).await.unwrap() {
                 stagedoor_server::access::InLine::Admitted => None,
                 stagedoor_server::access::InLine::Queued(queued) => Some(queued.wait.ahead),
             }
         };
         let seat = again.room(id).unwrap().seats().remove(0);
         again.leave(&seat).await.unwrap();
-        assert_eq!(ask(&three), Some(0), "the first to come back");
-        assert_eq!(ask(&two), Some(0), "stood in front");
-        assert_eq!(ask(&three), Some(1), "nobody is called before all had the time to come back");
+        assert_eq!(ask(&three).await, Some(0), "the first to come back");
+        assert_eq!(ask(&two).await, Some(0), "stood in front");
+        assert_eq!(ask(&three).await, Some(1), "nobody is called before all had the time to come back");
         stage.pass(21);
-        assert_eq!((ask(&three), ask(&two)), (Some(0), None), "the one in front was called");
+        assert_eq!((ask(&three).await, ask(&two).await), (Some(0), None), "the one in front was called");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_may_not_come_in_any_more_keeps_no_seat_from_those_who_may() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = event(&admin, json!({"capacity": 1})).await;
+        let codes = invited(&admin, &event, 3).await;
+        let (one, two, three) = (stage.browser(), stage.browser(), stage.browser());
+        one.enter(&event, &codes[0]).await;
+        waits(&two.redeem(&event, &codes[1]).await, 202, 1);
+        stage.pass(1);
+        waits(&three.redeem(&event, &codes[2]).await, 202, 2);
+        let id = admin.get(&format!("/api/v1/events/{event}/invitations?search=Guest%201")).await.at("/data/0/id");
+        assert_eq!(admin.post(&format!("/api/v1/events/{event}/invitations/{id}/block"), json!({})).await.status, 204);
+        assert_eq!(one.delete(&format!("/api/v1/events/{event}/sessions/current")).await.status, 204);
+        // Their page asks on and on, and was next each time.
+        for _ in 0..3 {
+            two.standing(&event).await.refused(404, "no_place");
+        }
+        assert_eq!(three.standing(&event).await.json(), json!({"admitted": true}));
+        two.redeem(&event, &codes[1]).await.refused(403, "blocked");
+        three.enter(&event, &codes[2]).await;
+        assert!(!three.cookie_header(&format!("/api/v1/events/{event}/queue")).contains("stagedoor_queue="), "in");
     })
     .await;
 }

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use stagedoor_media::codec::{Codec, aac, h264};
 use stagedoor_media::{Frame, Timescale, Track};
-use stagedoor_server::access::PublishAttempt;
+use stagedoor_server::access::{Access, PublishAttempt};
+use stagedoor_server::deliver::{Deliver, TokenCheck};
 use stagedoor_server::live::{Hub, PublishError, Publisher, State};
 
 use crate::stage::{HOST, Stage, on_both, on_sqlite};
@@ -21,7 +22,7 @@ const AVCC: &[u8] = &[
 ];
 
 /// An encoder: 30 pictures a second, a keyframe every second one, sound of 48 kHz.
-struct Encoder {
+pub struct Encoder {
     publisher: Publisher,
     video: Arc<Track>,
     audio: Arc<Track>,
@@ -38,7 +39,7 @@ impl Encoder {
     }
 
     /// Sends what is due in the next `millis` of media, faster than time but not faster than it is read.
-    async fn send(&mut self, millis: i64) {
+    pub async fn send(&mut self, millis: i64) {
         let until = self.pictures * 100 / 3 + millis;
         while self.pictures * 100 / 3 < until {
             let dts = self.pictures * 100 / 3;
@@ -58,32 +59,45 @@ impl Encoder {
 }
 
 /// An event on air, and one who may watch it.
-struct Show<'a> {
-    stage: &'a Stage,
-    event: String,
-    base: String,
-    stream: stagedoor_domain::id::StreamId,
+pub struct Show<'a> {
+    pub stage: &'a Stage,
+    pub event: String,
+    pub base: String,
+    pub stream: stagedoor_domain::id::StreamId,
+    /// Another process than the stage's own that answers.
+    pub hub: Option<(Arc<Access>, Arc<Hub>)>,
 }
 
 impl<'a> Show<'a> {
-    async fn open(stage: &'a Stage) -> Self {
+    pub async fn open(stage: &'a Stage) -> Self {
+        Self::open_with(stage, serde_json::json!({})).await
+    }
+
+    pub async fn open_with(stage: &'a Stage, policy: serde_json::Value) -> Self {
         let admin = stage.admin().await;
-        let event = admin.create_event("Evening").await;
+        let event = admin.create_event_with(serde_json::json!({"title": "Evening", "policy": policy})).await;
         let code = admin.invite(&event, "Bob").await.code;
         let hls = stage.browser().enter(&event, &code).await;
         let base = hls.strip_suffix("index.m3u8").unwrap().strip_prefix(&format!("http://{HOST}")).unwrap().to_owned();
         let stream = base.trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap();
-        Self { stage, event, base, stream }
+        Self { stage, event, base, stream, hub: None }
     }
 
-    async fn publish(&self, hub: &Arc<Hub>) -> Result<Encoder, PublishError> {
+    /// The same for somebody else.
+    pub async fn entered(&self, code: &str) -> Self {
+        let hls = self.stage.browser().enter(&self.event, code).await;
+        let base = hls.strip_suffix("index.m3u8").unwrap().strip_prefix(&format!("http://{HOST}")).unwrap().to_owned();
+        Self { stage: self.stage, event: self.event.clone(), base, stream: self.stream, hub: None }
+    }
+
+    pub async fn publish(&self, hub: &Arc<Hub>) -> Result<Encoder, PublishError> {
         let ingest = self.stage.admin().await.get(&format!("/api/v1/events/{}/ingest", self.event)).await;
         let attempt = PublishAttempt { key: &ingest.at("/stream_key"), address: [127, 0, 0, 1].into() };
         let allowed = self.stage.access.publish(attempt).await.unwrap();
         hub.publish(allowed, "test encoder").await.map(Encoder::new)
     }
 
-    async fn on_air(&self) -> Encoder {
+    pub async fn on_air(&self) -> Encoder {
         let mut encoder = self.publish(&self.stage.hub).await.unwrap();
         encoder.send(7_000).await;
         self.reaches("video", 3).await;
@@ -91,7 +105,7 @@ impl<'a> Show<'a> {
     }
 
     /// Waits until segment `msn - 1` is complete.
-    async fn reaches(&self, kind: &str, msn: u64) {
+    pub async fn reaches(&self, kind: &str, msn: u64) {
         let path = format!("{kind}/index.m3u8?_HLS_msn={}", msn - 1);
         loop {
             let answer = self.get(&path).await;
@@ -104,13 +118,19 @@ impl<'a> Show<'a> {
         }
     }
 
-    async fn get(&self, path: &str) -> Fetched {
+    pub async fn get(&self, path: &str) -> Fetched {
         self.get_with(path, HeaderMap::new()).await
     }
 
     async fn get_with(&self, path: &str, headers: HeaderMap) -> Fetched {
         let uri: Uri = format!("{}{path}", self.base).parse().unwrap();
-        let response = self.stage.deliver.respond(&Method::GET, &uri, &headers).await;
+        let response = match &self.hub {
+            None => self.stage.deliver.respond(&Method::GET, &uri, &headers).await,
+            Some((access, hub)) => {
+                let deliver = Deliver::new(access.clone(), hub.clone(), TokenCheck::EveryRequest);
+                deliver.respond(&Method::GET, &uri, &headers).await
+            }
+        };
         let (parts, mut body) = response.into_parts();
         let mut bytes = Vec::new();
         while let Some(piece) = body.take_next() {
@@ -121,18 +141,18 @@ impl<'a> Show<'a> {
 }
 
 #[derive(Debug)]
-struct Fetched {
-    status: StatusCode,
+pub struct Fetched {
+    pub status: StatusCode,
     headers: HeaderMap,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Fetched {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.bytes.clone()).unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
@@ -298,7 +318,8 @@ async fn l16_numbers_go_on_after_a_restart_and_the_window_is_still_there() {
             assert_eq!(sequence(&text, tag), before.number(tag), "{tag}");
         }
         let resumed = show.publish(&hub).await.unwrap();
-        assert_eq!(channel.status().borrow().state, State::Away, "until the packager has followed");
+        let live = async { channel.status().wait_for(|status| status.state == State::Live).await.is_ok() };
+        assert!(tokio::time::timeout(Duration::from_secs(10), live).await.unwrap(), "the same broadcast goes on");
         drop(resumed);
         hub.stop().await;
     })
@@ -481,7 +502,7 @@ async fn a_second_encoder_is_refused_while_the_first_is_alive() {
         tokio::select! {
             () = alive => {}
             second = show.publish(&stage.hub) => {
-                assert!(matches!(second, Err(PublishError::AlreadyLive)));
+                assert!(matches!(second, Err(PublishError::AlreadyLive { .. })));
             }
         }
         let taken_over = show.publish(&stage.hub).await;

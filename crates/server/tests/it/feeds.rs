@@ -58,7 +58,17 @@ pub async fn connect(
     }
 }
 
+/// The next message; questions whether the page is there, which come now and then, are let go.
 pub async fn next(socket: &mut Socket) -> Option<Value> {
+    loop {
+        let message = heard(socket).await?;
+        if message["type"] != "challenge" {
+            return Some(message);
+        }
+    }
+}
+
+async fn heard(socket: &mut Socket) -> Option<Value> {
     loop {
         let message = tokio::time::timeout(Duration::from_secs(5), socket.next()).await.expect("a message in time");
         match message {
@@ -73,9 +83,9 @@ pub async fn next(socket: &mut Socket) -> Option<Value> {
 pub const OURS: Option<&str> = Some("http://stage.test");
 
 /// The next message of a kind; others in between are let go.
-async fn next_of(socket: &mut Socket, kind: &str) -> Value {
+pub async fn next_of(socket: &mut Socket, kind: &str) -> Value {
     loop {
-        let message = next(socket).await.expect("a message");
+        let message = heard(socket).await.expect("a message");
         if message["type"] == kind {
             return message;
         }
@@ -97,7 +107,10 @@ async fn an_organiser_sees_people_come_and_go_without_asking() {
         assert_eq!((&snapshot["viewers"][0]["name"], &snapshot["more"]), (&json!("A"), &json!(false)));
         assert_eq!(
             snapshot["counters"],
-            json!({"watching": 1, "peak": 1, "inside": 1, "invited": 2, "redeemed": 1, "waiting": 0, "refused": 0, "incidents": 0})
+            json!({
+                "watching": 1, "peak": 1, "inside": 1, "invited": 2, "redeemed": 1, "waiting": 0, "refused": 0, "incidents": 0,
+                "pages": {"answering": 0, "marked": 0, "silent": 0}
+            })
         );
 
         let bob = stage.browser();
@@ -347,6 +360,63 @@ async fn a_viewer_hears_the_state_reports_and_is_told_goodbye() {
         assert_eq!(next_of(&mut feed, "bye").await, json!({"type": "bye", "reason": "revoked"}));
         assert!(next(&mut feed).await.is_none());
         assert_eq!(connect(server, &viewer, &path, OURS).await.err(), Some(401));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_watches_on_a_replaced_code_reads_why() {
+    on_sqlite(async |stage| {
+        let server = listening(stage).await;
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let invited = admin.invite(&event, "A").await;
+        let viewer = stage.browser();
+        viewer.enter(&event, &invited.code).await;
+        let path = format!("/api/v1/events/{event}/sessions/current/feed");
+        let mut feed = connect(server, &viewer, &path, OURS).await.unwrap();
+        let renew = format!("/api/v1/events/{event}/invitations/regenerate");
+        let body = |reason: &str| json!({"selection": {"ids": [invited.id]}, "reason": reason});
+        admin.post(&renew, body("two\nlines")).await.refused(422, "invalid");
+        admin.post(&renew, body(&"x".repeat(201))).await.refused(422, "invalid");
+        let renewed = admin.post(&renew, body(" Your old link was on a poster. ")).await;
+        assert_eq!((renewed.status, renewed.json()["send"].clone()), (200, json!(null)), "{renewed:?}");
+        let bye = json!({"type": "bye", "reason": "code_changed", "message": "Your old link was on a poster."});
+        assert_eq!(next_of(&mut feed, "bye").await, bye);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_talking_when_it_is_sent_out_hears_why_and_is_not_cut_off() {
+    on_sqlite(async |stage| {
+        let server = listening(stage).await;
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let invited = admin.invite(&event, "A").await;
+        let viewer = stage.browser();
+        viewer.enter(&event, &invited.code).await;
+        let path = format!("/api/v1/events/{event}/sessions/current/feed");
+        let (mut talk, mut listen) = connect(server, &viewer, &path, OURS).await.unwrap().split();
+        listen.next().await.unwrap().unwrap();
+
+        // Whatever moment the end comes, something is under way.
+        let talking = tokio::spawn(async move {
+            let report = Message::text(json!({"type": "report", "latency_ms": 1830}).to_string());
+            while talk.send(report.clone()).await.is_ok() {}
+        });
+        assert_eq!(admin.delete(&format!("/api/v1/events/{event}/invitations/{}", invited.id)).await.status, 204);
+        let mut heard = Vec::new();
+        let end = loop {
+            match tokio::time::timeout(Duration::from_secs(5), listen.next()).await.expect("an end in time") {
+                Some(Ok(message)) => heard.push(message),
+                end => break end,
+            }
+        };
+        assert!(end.is_none(), "closed by both sides, not reset: {end:?}");
+        let [.., Message::Text(bye), Message::Close(_)] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(serde_json::from_str::<Value>(bye).unwrap(), json!({"type": "bye", "reason": "revoked"}));
+        talking.await.unwrap();
     })
     .await;
 }

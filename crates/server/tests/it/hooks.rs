@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::stage::{Browser, Stage, configured};
+use crate::stage::{Browser, Stage, configured, configured_on_both};
 
 /// What arrived at a receiver.
 #[derive(Clone, Debug)]
@@ -328,6 +328,82 @@ async fn a_receiver_that_never_answers_holds_up_nobody_else() {
 }
 
 #[tokio::test]
+async fn however_many_never_answer_those_that_do_are_told_at_once() {
+    let receiver = Receiver::open().await;
+    configured(receiver.config(), async |stage| {
+        let admin = stage.admin().await;
+        hook(&admin, &receiver.url("/quick"), &["event.*"]).await;
+        admin.create_event("Before").await;
+        deliver(stage).await;
+        for _ in 0..200 {
+            hook(&admin, &receiver.url("/silent"), &["event.*"]).await;
+        }
+        for number in 0..3 {
+            admin.create_event(&format!("Evening {number}")).await;
+        }
+        dispatch::turn(&stage.world).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(stage.sender.clone().run(stop.clone()));
+        receiver.until(4).await;
+        admin.create_event("Late").await;
+        dispatch::turn(&stage.world).await.unwrap();
+        receiver.until(5).await;
+        running.abort();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_turned_off_or_deleted_with_thousands_waiting_leaves_none() {
+    let receiver = Receiver::open().await;
+    configured_on_both(receiver.config(), async |stage| {
+        let admin = stage.admin().await;
+        for (act, left) in [("turned off", 2_500), ("deleted", 0)] {
+            let (webhook, _) = hook(&admin, &receiver.url("/"), &["event.*"]).await;
+            waiting(stage, &webhook, 2_500).await;
+            let path = format!("/api/v1/webhooks/{webhook}");
+            let answer = match act {
+                "deleted" => admin.delete(&path).await,
+                _ => admin.patch(&path, json!({"state": "disabled"})).await,
+            };
+            assert!(answer.status < 300, "{answer:?}");
+            let states = "SELECT COUNT(*) AS n, COALESCE(MIN(state), '') AS least, COALESCE(MAX(state), '') AS most
+                          FROM deliveries WHERE webhook_id = $1";
+            let row = stage.db.one(states, [webhook.as_str().into()]).await.unwrap().unwrap();
+            let state = if left > 0 { "failed" } else { "" };
+            assert_eq!((row.int("n").unwrap(), row.text("least").unwrap().as_str()), (left, state), "{act}");
+            assert_eq!(row.text("most").unwrap(), state, "{act}");
+        }
+        assert_eq!(deliver(stage).await, 0);
+    })
+    .await;
+}
+
+/// Lets so many deliveries wait for a webhook.
+pub async fn waiting(stage: &Stage, webhook: &str, count: u32) {
+    use stagedoor_domain::id::DeliveryId;
+    use stagedoor_server::ports::db::deliveries::{self, Delivery, State};
+    let now = stage.clock.now();
+    let mut tx = stage.db.write().await.unwrap();
+    for _ in 0..count {
+        let delivery = Delivery {
+            id: DeliveryId::new(stage.world.random.uuid(now)),
+            webhook: webhook.parse().unwrap(),
+            fact: None,
+            kind: "event.created".to_owned(),
+            body: json!({"type": "event.created", "timestamp": now.to_string(), "data": {"id": "x".repeat(200)}})
+                .to_string(),
+            state: State::Waiting,
+            attempts: 0,
+            due_at: now,
+            created_at: now,
+        };
+        deliveries::insert(&mut tx, &delivery).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_that_leads_inside_is_refused_when_it_is_typed() {
     configured(Config::default(), async |stage| {
         let admin = stage.admin().await;
@@ -352,9 +428,10 @@ async fn an_address_that_leads_inside_is_refused_when_it_is_typed() {
         assert_eq!(admin.delete(&path).await.status, 204);
         admin.get(&path).await.refused(404, "not_found");
         // Nobody makes more of them than each fact can be written down for.
-        for _ in 0..50 {
+        for _ in 1..dispatch::WEBHOOKS_MAX {
             hook(&admin, good, &[]).await;
         }
+        hook(&admin, good, &[]).await;
         admin.post("/api/v1/webhooks", json!({"url": good})).await.refused(409, "too_many_webhooks");
         let nobody = stage.browser_at(IpAddr::V4(Ipv4Addr::LOCALHOST));
         nobody.get("/api/v1/webhooks").await.refused(401, "signed_out");

@@ -60,6 +60,49 @@ async fn a_list_is_uploaded_looked_at_started_and_read() {
 }
 
 #[tokio::test]
+async fn tags_of_a_list_are_added_to_those_that_people_have() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}/invitations");
+        let known = json!({"name": "Ada", "phone": "+33612345678", "tags": ["family"]});
+        assert_eq!(admin.post(&base, known).await.status, 201);
+        let many = (0..21).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        let list = format!(
+            "Name,Phone,Tags\nAda,+33612345678,\"vip, press\"\nBob,+33612345679,press\nBob,+33612345679,\"left, press\"\n\
+             Eve,+33612345670,\nMallory,+33612345671,\"{many}\"\nTrent,+33612345672,{}\n",
+            "x".repeat(51)
+        );
+        let made = upload(&admin, &event, "text/csv", &list).await;
+        assert_eq!(made.json()["mapping"], json!({"name": 0, "phone": 1, "tags": 2}));
+        let path = format!("/api/v1/events/{event}/imports/{}", made.at("/id"));
+        admin.post(&format!("{path}/start"), json!({"mapping": {"name": 0, "tags": 3}})).await.refused(422, "invalid");
+        let chosen = json!({"mapping": made.json()["mapping"], "tags": ["autumn"]});
+        assert_eq!(admin.post(&format!("{path}/start"), chosen).await.status, 202);
+        stage.people.turn(&CancellationToken::new(), usize::MAX).await.unwrap();
+        let done = admin.get(&path).await.json();
+        assert_eq!(
+            (&done["created"], &done["merged"], &done["errors"]),
+            (&json!(2), &json!(2), &json!(2)),
+            "{done}"
+        );
+        let errors = admin.get(&format!("{path}/errors.csv")).await.text;
+        assert!(errors.contains("6,tags,too_many,") && errors.contains("7,tags,too_long,"), "{errors}");
+
+        let everybody = admin.get(&base).await.json();
+        let mut tagged: Vec<_> = everybody["data"].as_array().unwrap().iter().collect();
+        tagged.sort_by_key(|person| person["name"].as_str().map(str::to_owned));
+        let tagged: Vec<_> = tagged.iter().map(|person| (&person["name"], &person["tags"])).collect();
+        assert_eq!(tagged, [
+            (&json!("Ada"), &json!(["autumn", "family", "press", "vip"])),
+            (&json!("Bob"), &json!(["autumn", "left", "press"])),
+            (&json!("Eve"), &json!(["autumn"])),
+        ]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_no_list_is_refused() {
     on_sqlite(async |stage| {
         let admin = stage.admin().await;

@@ -119,6 +119,40 @@ async fn a_new_master_key_is_taken_up_while_everybody_watches() {
 }
 
 #[tokio::test]
+async fn somebody_is_found_by_their_whole_number_while_rows_move_to_a_new_key() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        assert_eq!(import(stage, &admin, &event).await, 2);
+        let base = format!("/api/v1/events/{event}/invitations");
+        let found = async |text: &str| {
+            let list = admin.get(&format!("{base}?search={}", text.replace('+', "%2B"))).await.json();
+            let names: Vec<_> = list["data"].as_array().unwrap().iter().map(|each| each["name"].clone()).collect();
+            (names, list["matching"].as_u64().unwrap())
+        };
+        let grace = (vec![json!("Grace")], 1);
+        assert_eq!(found(PHONE).await, grace);
+        stage.access.take_up(&new().after(&old())).await.unwrap();
+        // Not one row has moved, somebody new has come, and acts on many find the same people.
+        let made = admin.post(&base, json!({"name": "Dora", "phone": "+33612345699"})).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        for (text, name) in [(PHONE, "Grace"), ("grace@secret.example", "Grace"), ("+33612345699", "Dora")] {
+            assert_eq!(found(text).await, (vec![json!(name)], 1), "{text}");
+        }
+        let tagging = json!({"selection": {"filter": {"search": PHONE}}, "add": ["found"]});
+        assert_eq!(admin.post(&format!("{base}/tags"), tagging).await.json(), json!({"changed": 1}));
+        let stop = CancellationToken::new();
+        assert!(!stage.access.rekey(&stop).await.unwrap());
+        assert_eq!(found(PHONE).await, grace, "they have moved, and the change of keys is not over");
+        stage.pass(31);
+        assert!(stage.access.rekey(&stop).await.unwrap());
+        assert_eq!(found(PHONE).await, grace);
+        assert_eq!(found("+33612345600").await, (vec![], 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_put_back_on_top_is_taken_up_again() {
     on_both(async |stage| {
         let stop = CancellationToken::new();

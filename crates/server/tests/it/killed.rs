@@ -1,4 +1,5 @@
-//! `kill -9` on the real server while it sends: at every step, and at moments that a seed chooses.
+//! `kill -9` on the real server while it sends, and while it gives out new codes: at every step, and at moments that a seed
+//! chooses.
 //!
 //! The process is the one that ships, and nothing in it knows about this test: where it stands is seen from outside, by
 //! what Twilio was asked and by what is in the database. Nobody can move the clock of a process; but while none runs,
@@ -105,7 +106,7 @@ struct Server {
     password: Option<String>,
 }
 
-async fn line_with(lines: &mut (impl AsyncBufRead + Unpin), part: &str) -> Option<String> {
+pub async fn line_with(lines: &mut (impl AsyncBufRead + Unpin), part: &str) -> Option<String> {
     let mut line = String::new();
     while lines.read_line(&mut line).await.unwrap() > 0 {
         if line.contains(part) {
@@ -134,7 +135,7 @@ struct House {
 }
 
 impl House {
-    async fn open(scratch: &Scratch, seed: u64) -> Self {
+    async fn open(scratch: &Scratch, seed: u64, people: u32) -> Self {
         let folder = std::env::temp_dir().join(format!("stagedoor-killed-{seed}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let twilio = Twilio::start().await;
@@ -160,7 +161,7 @@ impl House {
         house.cookie = cookie.split(';').next().unwrap().to_owned();
         let policy = json!({"messages": {"per_second": 100}});
         house.event = house.made("/events", json!({"title": "Evening", "policy": policy})).await;
-        house.invite().await;
+        house.invite(people).await;
         house
     }
 
@@ -186,8 +187,8 @@ impl House {
     }
 
     /// From a list, as an organiser would.
-    async fn invite(&mut self) {
-        let guests = (0..PEOPLE).map(|number| format!("Guest {number:03},{}\n", phone(number)));
+    async fn invite(&mut self, people: u32) {
+        let guests = (0..people).map(|number| format!("Guest {number:03},{}\n", phone(number)));
         let list = format!("Name,Phone\n{}", guests.collect::<String>());
         let url = format!("{}/api/v1/events/{}/imports", self.server.origin, self.event);
         let upload = self.http.post(url).header("origin", &self.server.origin).header("cookie", &self.cookie);
@@ -197,7 +198,7 @@ impl House {
         let start = json!({"mapping": {"name": 0, "phone": 1}});
         let (answer, status) = self.post(&format!("/events/{}/imports/{import}/start", self.event), start).await;
         assert_eq!(status, 202, "{}", answer.text().await.unwrap());
-        self.until("the list", "SELECT COUNT(*) AS n FROM invitations", |n| n == i64::from(PEOPLE)).await;
+        self.until("the list", "SELECT COUNT(*) AS n FROM invitations", |n| n == i64::from(people)).await;
         let rows = self.db.all("SELECT id FROM invitations ORDER BY name", []).await.unwrap();
         self.invitations = rows.iter().map(|row| row.text("id").unwrap()).collect();
     }
@@ -340,14 +341,17 @@ impl House {
             OR (m.state = 'sending' AND m.lease_until <= $1)";
         for round in 1..=12 {
             // What the gateway said may still be on its way into the database: a moment of silence, longer each time.
+            // A look that is cut off counts as one that was answered badly: none is under way when the process ends.
             let (begin, mut quiet, mut seen) = (Instant::now(), Instant::now(), None);
-            while quiet.elapsed() < Duration::from_millis(50 * round) && begin.elapsed() < PATIENCE {
+            let lost = self.twilio.looks() - self.twilio.look_answers();
+            while quiet.elapsed() < Duration::from_millis(200 + 50 * round) && begin.elapsed() < PATIENCE {
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
                 let now = i64::try_from(now).unwrap();
                 let due = self.db.one(DUE, [now.into()]).await.unwrap().unwrap().int("n").unwrap();
                 let twilio = &self.twilio;
                 let sees = Some((due, twilio.requests(), twilio.answers(), twilio.looks(), twilio.look_answers()));
-                if due > 0 || sees != seen {
+                let looking = twilio.looks() - twilio.look_answers() > lost;
+                if due > 0 || looking || sees != seen {
                     (quiet, seen) = (Instant::now(), sees);
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -431,7 +435,7 @@ async fn start(folder: &std::path::Path, database: &str, twilio: &Twilio) -> Ser
 
 async fn nobody_twice(scratch: Scratch, seed: u64) {
     let begin = Instant::now();
-    let mut house = House::open(&scratch, seed).await;
+    let mut house = House::open(&scratch, seed, PEOPLE).await;
     house.twilio.unreadable(unreadable);
     let invited = begin.elapsed();
     let invitations = house.invitations.clone();
@@ -475,4 +479,74 @@ async fn a_server_that_is_killed_again_and_again_writes_to_nobody_twice_on_sqlit
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_again_and_again_writes_to_nobody_twice_on_postgresql() {
     nobody_twice(Scratch::postgres().await, seed() + 1).await;
+}
+
+/// New codes for more people than one step has, with the process killed between the steps and within them.
+async fn each_once(scratch: Scratch, seed: u64) {
+    const MANY: u32 = 1_260;
+    const STEPS: i64 = 3;
+    const STEP: &str = "SELECT COALESCE(MAX(step), 0) AS n FROM renewals";
+    const RENEWED: &str = "SELECT COUNT(*) AS n FROM invitations WHERE code_generation = 2";
+    const TOLD: &str = "SELECT COUNT(*) AS n FROM messages WHERE kind = 'new_code'";
+    const ALIVE: &str = "SELECT COUNT(*) AS n FROM sessions WHERE ended_at IS NULL";
+    let mut house = House::open(&scratch, seed, MANY).await;
+    // One of the first step and one of the last are inside.
+    let mut codes = Vec::new();
+    let rows = house.db.all("SELECT id FROM invitations ORDER BY id", []).await.unwrap();
+    for row in [rows.first(), rows.last()] {
+        let id = row.unwrap().text("id").unwrap();
+        let code = house.get(&format!("/invitations/{id}/code")).await["code"].as_str().unwrap().to_owned();
+        let (entered, status) = house.post(&format!("/events/{}/sessions", house.event), json!({"code": code})).await;
+        assert_eq!(status, 201, "{}", entered.text().await.unwrap());
+        codes.push(code);
+    }
+    let body = json!({"selection": {"filter": {}}, "send": {"channel": "sms"}});
+    let (answer, status) = house.post(&format!("/events/{}/invitations/regenerate", house.event), body).await;
+    assert_eq!(status, 202, "{}", answer.text().await.unwrap());
+    let mut moments = seed;
+    for life in 0..12 {
+        // Sometimes at once, sometimes a few milliseconds into a step, sometimes right behind one.
+        let before = house.count(STEP).await;
+        if life % 3 == 2 && before < STEPS {
+            house.until("a step", STEP, |n| n > before).await;
+        }
+        tokio::time::sleep(Duration::from_millis(chance(&mut moments) % 25)).await;
+        house.kill().await;
+        let (step, renewed, told) = (house.count(STEP).await, house.count(RENEWED).await, house.count(TOLD).await);
+        println!("seed {seed}, life {}: step {step}, {renewed} renewed, {told} to be told", house.lives);
+        assert_eq!(renewed, (step * 500).min(i64::from(MANY)), "a step is done whole or not at all");
+        assert_eq!(told, renewed, "who has a new code is told, and nobody else");
+        let alive = house.count(ALIVE).await;
+        assert_eq!(alive, if step == 0 { 2 } else { i64::from(step < STEPS) }, "at step {step}");
+        house.start().await;
+    }
+    house.until("everybody", "SELECT COUNT(*) AS n FROM renewals WHERE state = 'done'", |n| n == 1).await;
+    assert_eq!((house.count(RENEWED).await, house.count(TOLD).await), (i64::from(MANY), i64::from(MANY)));
+    assert_eq!(house.count("SELECT COUNT(*) AS n FROM invitations WHERE code_generation <> 2").await, 0, "once each");
+    assert_eq!(house.count(ALIVE).await, 0);
+    assert_eq!(house.count("SELECT COUNT(*) AS n FROM facts WHERE data LIKE '%renewal.ended%'").await, 1);
+    for code in &codes {
+        let path = format!("/events/{}/sessions", house.event);
+        let (refused, status) = house.post(&path, json!({"code": code})).await;
+        assert_eq!(status, 403, "{}", refused.text().await.unwrap());
+    }
+    // What goes out is the new code, once to each of those whose turn comes while somebody waits.
+    house.twilio_until("some texts", |twilio| twilio.taken().len() >= 50).await;
+    let taken = house.twilio.taken();
+    let people: std::collections::HashSet<_> = taken.iter().map(|text| &text.to).collect();
+    assert_eq!(people.len(), taken.len(), "nobody twice");
+    house.kill().await;
+    house.db.close().await;
+    std::fs::remove_dir_all(&house.folder).unwrap();
+    scratch.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_again_and_again_gives_everybody_one_new_code_on_sqlite() {
+    each_once(Scratch::sqlite(), seed() + 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_again_and_again_gives_everybody_one_new_code_on_postgresql() {
+    each_once(Scratch::postgres().await, seed() + 3).await;
 }

@@ -4,10 +4,11 @@ use stagedoor_server::api;
 use stagedoor_server::config::Hidden;
 
 /// What the router serves beside the documented routes.
-const UNDOCUMENTED: [&str; 11] = [
+const UNDOCUMENTED: [&str; 12] = [
     "GET / open",
     "GET /api/v1/openapi.json open",
     "GET /assets/{*path} open",
+    "GET /authorize/live/{token}/{stream}/{*path} playback_token",
     "GET /e/{event} open",
     "GET /events/{*rest} open",
     "GET /live/{token}/{stream}/{*path} playback_token",
@@ -77,6 +78,17 @@ fn the_committed_routes_are_the_real_ones() {
 }
 
 #[test]
+fn every_signal_stands_in_the_operators_book_with_its_story() {
+    let file = "../../docs/operate/protection.md";
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let page = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("--test it laws -->\n", "<!-- end -->");
+    let (head, rest) = page.split_once(begin).unwrap();
+    let (_, tail) = rest.split_once(end).unwrap();
+    compare(file, &format!("{head}{begin}\n{}\n{end}{tail}", stagedoor_domain::risk::signal::document()));
+}
+
+#[test]
 fn every_key_of_the_configuration_is_documented() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operate/configuration.md");
     let document = std::fs::read_to_string(path).unwrap();
@@ -84,8 +96,13 @@ fn every_key_of_the_configuration_is_documented() {
     // A key without a default is not written down unless it has a value.
     config.http.public_url = Some(String::new());
     config.rtmp.public_url = Some(String::new());
+    config.publish.token_issuer = Some(String::new());
+    config.publish.token_audience = Some(String::new());
+    config.publish.token_keys = Some(std::path::PathBuf::new());
     config.database.url = Some(String::new());
     config.admin.metrics_listen = Some(config.http.listen);
+    config.tls.acme_contact = Some(String::new());
+    config.tls.acme_roots = Some(std::path::PathBuf::new());
     config.oidc.issuer = Some(String::new());
     config.oidc.client_id = Some(String::new());
     config.oidc.client_secret = Some(Hidden::new(String::new()));
@@ -135,4 +152,39 @@ fn no_two_types_of_the_api_have_one_name_in_the_document() {
     assert!(places.len() > 60, "{}", places.len());
     let twice: Vec<_> = places.iter().filter(|(_, files)| files.len() > 1).collect();
     assert!(twice.is_empty(), "rename one of each, or write #[schema(as = OtherName)]: {twice:?}");
+}
+
+/// Rust sources below a folder, joined.
+fn sources(folder: &std::path::Path, into: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => sources(&path, into),
+            Some("rs" | "ts") => into.push_str(&std::fs::read_to_string(&path).unwrap()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_threats_name_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let document = std::fs::read_to_string(root.join("docs/threats.md")).unwrap();
+    let mut text = String::new();
+    for folder in ["crates/domain/src", "crates/media/src", "crates/server/src", "crates/server/tests", "e2e/tests"] {
+        sources(&root.join(folder), &mut text);
+    }
+    let rust = document.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2);
+    let rust = rust.filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte)));
+    let ends = document.split('\u{201c}').skip(1).filter_map(|rest| rest.split('\u{201d}').next());
+    let mut named = 0;
+    for name in rust {
+        named += 1;
+        assert!(text.contains(&format!("fn {name}(")), "docs/threats.md names a test that does not exist: {name}");
+    }
+    for name in ends {
+        named += 1;
+        assert!(text.contains(&format!("test(\"{name}\"")), "docs/threats.md names a test that does not exist: {name}");
+    }
+    assert!(named > 80, "{named}");
 }

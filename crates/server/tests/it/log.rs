@@ -85,6 +85,48 @@ async fn an_export_proves_itself_with_the_key_that_the_page_shows() {
     .await;
 }
 
+/// Whether a log of years is still looked through and proven in a moment: `cargo nextest run -p stagedoor-server
+/// --run-ignored only what_a_log_of --no-capture`. The file is left for `stagedoor verify-audit`.
+#[tokio::test]
+#[ignore = "measures"]
+#[expect(clippy::print_stdout, reason = "what it measured")]
+async fn what_a_log_of_a_hundred_thousand_costs() {
+    use stagedoor_domain::fact::Fact;
+    use stagedoor_server::facts::{Actor, append};
+    use std::time::Instant;
+    const ENTRIES: u32 = 100_000;
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("One").await.parse().unwrap();
+        let begin = Instant::now();
+        for _ in 0..ENTRIES / 1_000 {
+            let mut tx = stage.db.write().await.unwrap();
+            for _ in 0..1_000 {
+                let (now, fact) = (stage.clock.now(), Fact::EventChanged { event });
+                append(&mut tx, &stage.world.random, now, Actor::Operator, fact).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+        }
+        println!("{ENTRIES} entries written in {:.1?}", begin.elapsed());
+        let begin = Instant::now();
+        stage.sealer.turn().await.unwrap();
+        println!("sealed in {:.1?}", begin.elapsed());
+        for query in ["", "type=event.*", "actor=stranger", "type=user.signed_in"] {
+            let begin = Instant::now();
+            assert_eq!(admin.get(&format!("/api/v1/log?limit=100&{query}")).await.status, 200);
+            println!("a page of {query:?} in {:.1?}", begin.elapsed());
+        }
+        let begin = Instant::now();
+        let export = admin.get("/api/v1/log/export").await.text;
+        println!("exported in {:.1?}: {} MiB", begin.elapsed(), export.len() >> 20);
+        let begin = Instant::now();
+        assert!(verify(export.as_bytes(), None).unwrap().entries > u64::from(ENTRIES));
+        println!("verified in {:.1?}", begin.elapsed());
+        std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/log.jsonl"), export).unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_storm_of_wrong_codes_is_one_incident_until_somebody_has_seen_it() {
     on_both(async |stage| {

@@ -17,6 +17,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 use stagedoor_domain::access::{Organise, Role, Scope, Scopes, rights};
 use stagedoor_server::access::{Contact, NewInvitee};
+use stagedoor_server::ports::db::renewals;
 
 use crate::laws::{compare, routes};
 use crate::stage::{Answer, Browser, HOST, PASSWORD, Stage, on_sqlite};
@@ -220,6 +221,18 @@ impl<'a> World<'a> {
         let answer = self.ada.raw(request.body(Body::from("Name\nAda\n")).unwrap()).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         (event, answer.at("/id"))
+    }
+
+    /// An order for new codes that is being carried out; the one before is called off.
+    pub async fn renewal(&self) -> String {
+        let (access, who) = (&self.stage.access, self.stage.access.operator("ada").await.unwrap().unwrap());
+        let event = self.event.parse().unwrap();
+        let allowed = access.may(&who, Organise { event }).unwrap();
+        for id in renewals::running(&self.stage.db).await.unwrap() {
+            access.cancel_renewal(&allowed, who.actor, id).await.unwrap();
+        }
+        let people = [self.invitation().await.parse().unwrap()];
+        access.order_renewal(&allowed, who.actor, &people, None, None).await.unwrap().id.to_string()
     }
 
     pub async fn order(&self) -> String {

@@ -1,8 +1,6 @@
 //! From a template to a delivered message, through the API, and back by signed reports.
 
 use axum::body::Body;
-use base64::Engine as _;
-use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
 use serde_json::json;
 use stagedoor_domain::access::Organise;
@@ -10,7 +8,7 @@ use stagedoor_server::access::{Contact, NewInvitee};
 use stagedoor_server::config::{Config, Hidden, Http, Sms, SmsGateway};
 use stagedoor_testkit::twilio::{self, Twilio};
 
-use crate::stage::{Answer, Browser, Stage, configured, on_both, on_sqlite};
+use crate::stage::{Answer, Browser, Stage, configured, configured_on_both, on_both, on_sqlite};
 
 async fn invite(stage: &Stage, event: &str, name: &str, phone: &str) -> String {
     let who = stage.access.operator("ada").await.unwrap().unwrap();
@@ -210,25 +208,13 @@ async fn a_test_goes_to_oneself_and_a_few_words_to_one_invitee() {
     .await;
 }
 
-fn signature(url: &str, fields: &[(String, String)]) -> String {
-    let mut mac = <Hmac<sha1::Sha1> as KeyInit>::new_from_slice(twilio::TOKEN.as_bytes()).unwrap();
-    mac.update(url.as_bytes());
-    let mut sorted = fields.to_vec();
-    sorted.sort();
-    for (name, value) in sorted {
-        mac.update(name.as_bytes());
-        mac.update(value.as_bytes());
-    }
-    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
-}
-
 /// As Twilio posts it to `url`.
-async fn report(stage: &Stage, url: &str, fields: &[(&str, &str)], signed_for: &str) -> Answer {
+pub async fn report(stage: &Stage, url: &str, fields: &[(&str, &str)], signed_for: &str) -> Answer {
     let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let path = url.strip_prefix("https://stage.test").unwrap();
     let request = Request::post(path)
         .header("content-type", "application/x-www-form-urlencoded")
-        .header("x-twilio-signature", signature(signed_for, &fields))
+        .header("x-twilio-signature", twilio::signature(signed_for, &fields))
         .body(Body::from(twilio::encode_form(&fields)))
         .unwrap();
     stage.browser().raw(request).await
@@ -323,6 +309,127 @@ fn by(server: &Twilio) -> Config {
         },
         ..Config::default()
     }
+}
+
+#[tokio::test]
+async fn a_report_that_overtakes_the_answer_leaves_whom_the_message_went_to_and_not_what_it_said() {
+    let server = Twilio::start().await;
+    let config =
+        Config { http: Http { public_url: Some("https://stage.test".into()), ..Http::default() }, ..by(&server) };
+    configured_on_both(config, async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let ada = invite(stage, &event, "Ada", "+33612345678").await;
+        server.script([twilio::Behave::TakeSlowly(std::time::Duration::from_secs(1))]);
+        let before = server.taken().len();
+        order(&admin, &event, &[&ada]).await;
+        let turns = async {
+            for _ in 0..3 {
+                stage.messages.turn().await.unwrap();
+                stage.pass(1);
+            }
+        };
+        let overtaken = async {
+            let taken = loop {
+                match server.taken().get(before) {
+                    Some(taken) => break taken.clone(),
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            let fields = [("MessageSid", taken.sid.as_str()), ("MessageStatus", "delivered"), ("To", &taken.to)];
+            assert_eq!(report(stage, &taken.callback, &fields, &taken.callback).await.status, 204);
+        };
+        tokio::join!(turns, overtaken);
+        let listed = admin.get(&format!("/api/v1/events/{event}/messages")).await;
+        assert_eq!(
+            (listed.at("/data/0/state"), listed.at("/data/0/to")),
+            ("delivered".into(), "+33 6 •• •• 56 78".into())
+        );
+        assert!(listed.json()["data"][0]["text"].is_null(), "{listed:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_failed_says_why_and_only_that_is_tried_again() {
+    let server = Twilio::start().await;
+    let config =
+        Config { http: Http { public_url: Some("https://stage.test".into()), ..Http::default() }, ..by(&server) };
+    configured_on_both(config, async |stage| {
+        let before = server.requests();
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}");
+        let policy = json!({"policy": {"messages": {"per_second": 100}}});
+        assert_eq!(admin.patch(&base, policy).await.status, 200);
+        let (ada, bob) =
+            (invite(stage, &event, "Ada", "+33612345678").await, invite(stage, &event, "Bob", "+33612345679").await);
+        let carol = invite(stage, &event, "Carol", "+33612345670").await;
+        let go = async |turns: u32| {
+            for _ in 0..turns {
+                stage.messages.turn().await.unwrap();
+                stage.pass(1);
+            }
+        };
+        // Ada's number cannot be, Bob's carrier gives up, Carol's message arrives.
+        server.temper(|to, nth| match to.ends_with("678") && nth % 2 == 1 {
+            true => twilio::Behave::Refuse(400, 21_211, None),
+            false => twilio::Behave::Take,
+        });
+        let send = order(&admin, &event, &[&ada, &bob, &carol]).await.at("/id");
+        go(5).await;
+        let path = format!("{base}/sends/{send}");
+        let taken = |number: &str| server.taken().into_iter().rev().find(|taken| taken.to == number).unwrap();
+        let says = async |taken: &twilio::Taken, status: &str| {
+            let fields = [("MessageSid", taken.sid.as_str()), ("MessageStatus", status), ("To", taken.to.as_str())];
+            assert_eq!(report(stage, &taken.callback, &fields, &taken.callback).await.status, 204, "{status}");
+        };
+        let lost = taken("+33612345679");
+        says(&lost, "undelivered").await;
+        says(&taken("+33612345670"), "delivered").await;
+        let now = admin.get(&path).await;
+        assert_eq!(
+            now.json()["failures"],
+            json!([{"error": "bad_address", "count": 1}, {"error": "undelivered", "count": 1}])
+        );
+        assert_eq!(
+            (now.at("/state"), now.at("/failed"), now.at("/delivered")),
+            ("done".into(), "2".into(), "1".into())
+        );
+
+        assert_eq!(admin.post(&format!("{path}/retry"), json!({})).await.json(), json!({"retried": 2}));
+        assert_eq!(
+            admin.post(&format!("{path}/retry"), json!({})).await.json(),
+            json!({"retried": 0}),
+            "pressed twice"
+        );
+        // What Twilio says once more of the attempt before is no news about the new one.
+        for status in ["undelivered", "sent"] {
+            says(&lost, status).await;
+        }
+        let now = admin.get(&path).await;
+        assert_eq!((now.at("/state"), now.at("/queued")), ("running".into(), "2".into()), "{now:?}");
+        go(5).await;
+        let now = admin.get(&path).await;
+        assert_eq!((now.at("/state"), now.at("/sent"), now.at("/delivered")), ("done".into(), "2".into(), "1".into()));
+        says(&taken("+33612345679"), "delivered").await;
+        assert_eq!(admin.get(&path).await.at("/delivered"), "2");
+        assert_eq!(server.requests() - before, 5, "Carol got one, the others were tried twice");
+
+        // The attempt before did arrive: the new one is not needed.
+        let message = admin.get(&format!("{base}/messages?invitation={ada}")).await.at("/data/0/id");
+        let first = taken("+33612345678");
+        says(&first, "undelivered").await;
+        assert_eq!(admin.post(&format!("{base}/messages/{message}/retry"), json!({})).await.status, 202);
+        says(&first, "delivered").await;
+        go(5).await;
+        assert_eq!(admin.get(&path).await.at("/delivered"), "3");
+        assert_eq!(server.requests() - before, 5);
+        let elsewhere = admin.create_event("Elsewhere").await;
+        let wrong = format!("/api/v1/events/{elsewhere}/sends/{send}/retry");
+        admin.post(&wrong, json!({})).await.refused(404, "not_found");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -85,6 +85,11 @@ async fn what_is_not_right_is_named_field_by_field() {
             admin.get(&format!("/api/v1/events?{query}")).await.refused(422, "invalid");
         }
         admin.get("/api/v1/events?limit=-1").await.refused(400, "bad_query");
+        for (query, name) in [("limti=5", "limti"), ("limit=5&state=live", "state"), ("%3Cb%3E=1", "<b>"), ("=", "")] {
+            let refused = admin.get(&format!("/api/v1/events?{query}")).await;
+            refused.refused(400, "bad_query");
+            assert_eq!(refused.at("/detail"), format!("There is no parameter `{name}` here, only: limit, cursor."));
+        }
         admin.get("/api/v1/events?cursor=evt_x").await.refused(422, "invalid");
     })
     .await;
@@ -115,6 +120,34 @@ async fn a_policy_is_made_changed_section_by_section_and_kept() {
         assert_eq!(admin.get(&path).await.json()["policy"], replaced["policy"]);
         let room = stage.access.room(made.at("/id").parse().unwrap()).unwrap();
         assert_eq!(room.policy().admission.per_second, Some(5), "the door knows at once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_who_change_an_event_at_the_same_moment_both_have_their_way() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let path = format!("/api/v1/events/{event}");
+        for round in 1..=20 {
+            let title = format!("Evening {round}");
+            let (a, b, c) = tokio::join!(
+                admin.patch(&path, json!({"policy": {"admission": {"capacity": round}}})),
+                admin.patch(&path, json!({"policy": {"takeover": {"answer_s": 20 + round}}})),
+                admin.patch(&path, json!({"title": title})),
+            );
+            assert_eq!((a.status, b.status, c.status), (200, 200, 200));
+            let kept = admin.get(&path).await.json();
+            let policy = &kept["policy"];
+            assert_eq!(policy["admission"]["capacity"], round);
+            assert_eq!(policy["takeover"]["answer_s"], 20 + round);
+            assert_eq!(kept["title"], title);
+            // The door goes by what memory knows.
+            let room = stage.access.room(event.parse().unwrap()).unwrap();
+            assert_eq!(room.policy().admission.capacity, Some(round));
+            assert_eq!((room.policy().takeover.answer_s, &*room.title()), (20 + round, title.as_str()));
+        }
     })
     .await;
 }

@@ -88,6 +88,47 @@ async fn a_passkey_signs_in_alone_and_after_a_password_and_confirms() {
 }
 
 #[tokio::test]
+async fn a_right_password_lets_one_browser_in_whatever_came_second() {
+    on_both(async |stage| {
+        let ada = stage.admin().await;
+        let (mut passkey, made) = make(&ada, "telephone", None).await;
+        let recovery = made.json()["recovery_codes"].clone();
+        let password = async |browser: &Browser<'_>| {
+            let right = json!({"username": "ada", "password": stage.password()});
+            browser.post("/api/v1/login", right).await.at("/ticket")
+        };
+        let by_code = async |browser: &Browser<'_>, ticket: &str, code: &Value| {
+            browser.post("/api/v1/login/second-factor", json!({"ticket": ticket, "recovery": code})).await
+        };
+        let browser = stage.browser();
+        let ticket = password(&browser).await;
+        let (first, second) = (asked(&browser, Some(&ticket)).await, asked(&browser, Some(&ticket)).await);
+        assert_eq!(answer(&browser, &first, &mut passkey, None).await.status, 200);
+        // The passkey used the password up: for another challenge of its, for a recovery code, for a third challenge.
+        let thief = stage.browser();
+        answer(&thief, &second, &mut passkey, None).await.refused(401, "too_late");
+        by_code(&thief, &ticket, &recovery[0]).await.refused(401, "too_late");
+        thief.post("/api/v1/login/passkey/start", json!({"ticket": ticket})).await.refused(409, "too_late");
+        assert!(!thief.has_cookies());
+        assert_eq!(ada.get("/api/v1/me/sign-in").await.at("/recovery_left"), "10");
+
+        // And the other way round.
+        let ticket = password(&thief).await;
+        let challenge = asked(&thief, Some(&ticket)).await;
+        assert_eq!(by_code(&browser, &ticket, &recovery[1]).await.status, 200);
+        answer(&thief, &challenge, &mut passkey, None).await.refused(401, "too_late");
+
+        // Two right ones at once: one is in.
+        let ticket = password(&thief).await;
+        let (one, two) = tokio::join!(by_code(&browser, &ticket, &recovery[2]), by_code(&thief, &ticket, &recovery[3]));
+        let mut statuses = [one.status, two.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 401], "{one:?} {two:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_authenticator_that_lies_opens_nothing() {
     on_sqlite(async |stage| {
         let ada = stage.admin().await;

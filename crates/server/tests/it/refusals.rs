@@ -12,7 +12,7 @@ use crate::stage::{Stage, configured, on_sqlite};
 
 /// `path` with an id for every parameter: one of the right kind that nothing has.
 pub fn filled(path: &str) -> String {
-    const PREFIXES: [(&str, &str); 16] = [
+    const PREFIXES: [(&str, &str); 17] = [
         ("event", "evt"),
         ("invitation", "inv"),
         ("session", "ses"),
@@ -23,6 +23,7 @@ pub fn filled(path: &str) -> String {
         ("browser", "brw"),
         ("passkey", "psk"),
         ("import", "imp"),
+        ("renewal", "rnw"),
         ("send", "snd"),
         ("message", "msg"),
         ("takeover", "tko"),

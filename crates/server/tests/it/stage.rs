@@ -117,10 +117,13 @@ impl Stage {
         if let Some(provider) = stagedoor_server::ports::oidc::Provider::new(&config.oidc).unwrap() {
             access.use_provider(provider);
         }
+        if let Some(tokens) = stagedoor_server::access::PublishTokens::load(&config.publish).unwrap() {
+            access.use_publish_tokens(tokens);
+        }
         let people = People::new(world.clone(), access.clone(), folder.join("imports")).unwrap();
         let admin = access.first_admin("ada").await.unwrap().unwrap();
         let blobs = Blobs::folder(&folder.join("media")).unwrap();
-        let hub = Hub::start(db.clone(), blobs, clock.clone(), random.clone());
+        let hub = Hub::start(access.clone(), db.clone(), blobs, clock.clone(), random.clone());
         let stop = CancellationToken::new();
         let sealer = Sealer::new(world.clone(), access.log_key().await.unwrap());
         let fetch = Fetch::new(config.outbound.clone());
@@ -139,6 +142,7 @@ impl Stage {
             sealer: sealer.clone(),
             fetch,
             rtmp_port: 1935,
+            rtmps_port: None,
             stop: stop.clone(),
         };
         let router = api::router(parts);
@@ -190,7 +194,7 @@ impl Stage {
     /// The hub of a process that starts on what this one leaves behind.
     pub fn another_hub(&self) -> Arc<Hub> {
         let blobs = Blobs::folder(&self.folder.join("media")).unwrap();
-        Hub::start(self.db.clone(), blobs, self.clock.clone(), Random::system())
+        Hub::start(self.access.clone(), self.db.clone(), blobs, self.clock.clone(), Random::system())
     }
 
     /// The router of a process that starts on the same database, with the sessions it finds there.
@@ -215,6 +219,7 @@ impl Stage {
             sealer: self.sealer.clone(),
             fetch: Fetch::new(Config::default().outbound),
             rtmp_port: 1935,
+            rtmps_port: None,
             stop: self.stop.clone(),
         };
         (access, api::router(parts))
@@ -332,6 +337,8 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
+    /// What `text` is made of, for what is none.
+    pub bytes: bytes::Bytes,
 }
 
 impl Answer {
@@ -417,7 +424,7 @@ impl Browser<'_> {
         }
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text, bytes }
     }
 
     pub fn cookie_header(&self, path: &str) -> String {
@@ -449,7 +456,12 @@ impl Browser<'_> {
 
     /// The id of a new event.
     pub async fn create_event(&self, title: &str) -> String {
-        let answer = self.post("/api/v1/events", json!({"title": title})).await;
+        self.create_event_with(json!({"title": title})).await
+    }
+
+    /// The id of a new event with settings of its own.
+    pub async fn create_event_with(&self, event: Value) -> String {
+        let answer = self.post("/api/v1/events", event).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.at("/id")
     }

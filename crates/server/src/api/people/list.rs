@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::selection::FilterBody;
 use super::{Invitation, Shown, views};
 use crate::api::Api;
-use crate::api::extract::{Json, Organiser, Path, Query, room};
+use crate::api::extract::{Json, Organiser, Path, Queries, room};
 use crate::api::problem::{Body, Problem};
 use crate::ports::db::selection::{self, Filter};
 use crate::ports::db::{invitation_tags, invitations};
@@ -40,7 +40,7 @@ pub(in crate::api) struct Wanted {
     blocked: Option<bool>,
 }
 
-fn several(text: Option<&str>) -> impl Iterator<Item = &str> {
+pub(super) fn several(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty())
 }
 
@@ -115,8 +115,7 @@ pub(in crate::api) async fn list(
     State(api): State<Api>,
     organiser: Organiser,
     Path(event): Path<EventId>,
-    Query(wanted): Query<Wanted>,
-    Query(part): Query<Part>,
+    Queries(wanted, part): Queries<Wanted, Part>,
 ) -> Result<Json<InvitationPage>, Problem> {
     let _allowed = organiser.may(&api, Look { event })?;
     room(&api, event)?;

@@ -1,11 +1,13 @@
 //! Who is invited: finding them, what is known about each, acts on one and on many.
 
 mod bulk;
+mod export;
 mod list;
 mod one;
 mod selection;
 
 pub(super) use bulk::*;
+pub(super) use export::*;
 pub(super) use list::*;
 pub(super) use one::*;
 pub(super) use selection::SelectionBody;
@@ -25,13 +27,9 @@ use super::extract::{Organiser, line};
 use super::invitations::Viewer;
 use super::problem::Problem;
 use crate::access::{Contact, ContactError, Note};
-use crate::people;
+use crate::people::{self, TAG_CHARS_MAX, TAGS_MAX};
 use crate::ports::db::{invitation_tags, invitations};
 
-/// Tags put on at once at most.
-const TAGS_MAX: usize = 20;
-/// Letters of a tag at most: it fits on a label.
-const TAG_CHARS_MAX: usize = 50;
 /// Letters of a note at most.
 const NOTE_CHARS_MAX: usize = 2_000;
 
@@ -163,9 +161,10 @@ async fn views(
     let mut inside: HashMap<InvitationId, Viewer> = HashMap::new();
     if let Some(room) = api.access.room(event) {
         let wanted: std::collections::HashSet<_> = ids.iter().copied().collect();
+        let protection = room.policy().protection;
         room.each(|seat| {
             if wanted.contains(&seat.invitation) {
-                inside.insert(seat.invitation, Viewer::of(seat, now));
+                inside.insert(seat.invitation, Viewer::of(seat, protection, now));
             }
         });
     }
@@ -211,7 +210,7 @@ async fn views(
     rows.into_iter().map(view).collect::<Result<_, ContactError>>().map_err(unreadable)
 }
 
-fn unreadable(error: ContactError) -> Problem {
+pub(super) fn unreadable(error: ContactError) -> Problem {
     match error {
         ContactError::Db(error) => error.into(),
         error => {

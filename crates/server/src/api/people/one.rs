@@ -14,12 +14,11 @@ use crate::access::{Change, ChangeRefused, Contact, NewInvitee, Note};
 use crate::api::Api;
 use crate::api::extract::{BaseUrl, Json, Organiser, Path, Query, line, present, room};
 use crate::api::problem::{Body, Problem};
+use crate::people::PLUS_ONES_MAX;
 use crate::ports::db::{DbError, invitations};
 
 /// Visits that a code may be limited to at most.
 const USES_MAX: u32 = 1_000_000;
-/// Guests that one person may bring at most.
-const PLUS_ONES_MAX: u32 = 100;
 
 /// A code and the link that carries it.
 #[derive(Serialize, ToSchema)]
@@ -336,7 +335,7 @@ pub(in crate::api) async fn contact(
     }))
 }
 
-/// Withdraw an invitation. Its session ends at once, and its code never works again.
+/// Withdraw an invitation, with those of the guests it brought. Its session ends at once, and its code never works again.
 #[utoipa::path(delete, path = "/api/v1/events/{event}/invitations/{invitation}", operation_id = "revoke_invitation",
     tag = "people", params(("event" = String, Path), ("invitation" = String, Path)),
     security(("organiser_cookie" = []), ("api_token" = [])),

@@ -11,7 +11,7 @@ use crate::api::Api;
 use crate::api::extract::{Organiser, room};
 use crate::api::problem::Problem;
 use crate::people;
-use crate::ports::db::selection::{self, Filter, Reached, Selection};
+use crate::ports::db::selection::{self, Filter, Hashes, Reached, Selection};
 
 /// Invitees that are named one by one at most: what fits in a request. A filter has no such limit.
 const IDS_MAX: usize = 1_800;
@@ -103,13 +103,14 @@ impl FilterBody {
 /// What a whole number or address is looked up by.
 fn reached(api: &Api, event: EventId, text: &str) -> Result<Option<Reached>, Problem> {
     if let Ok(email) = text.parse::<Email>() {
-        return Ok(Some(Reached::Email(api.access.email_hash(&email))));
+        return Ok(Some(Reached::Email(Hashes::new(api.access.email_hashes(&email)))));
     }
     if text.chars().any(char::is_alphabetic) {
         return Ok(None);
     }
     let country = room(api, event)?.policy().messages.default_country;
-    Ok(people::normalise(text, country).map(|phone| Reached::Phone(api.access.phone_hash(&phone))))
+    let hashes = |phone| Hashes::new(api.access.phone_hashes_of_rows(&phone));
+    Ok(people::normalise(text, country).map(|phone| Reached::Phone(hashes(phone))))
 }
 
 impl SelectionBody {

@@ -15,13 +15,13 @@ use stagedoor_domain::event::{DVR_WINDOW_DEFAULT, Latency, Policy, RECONNECT_WIN
 use stagedoor_domain::id::{EventId, StreamId};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{NewInvitee, RedeemAttempt, Who};
+use crate::access::{NewInvitee, NewKey, RedeemAttempt, Who};
 use crate::app::App;
 use crate::config::Config;
 use crate::deliver::TokenCheck;
 use crate::ports::db::events::Event;
 use crate::ports::db::selection::Filter;
-use crate::ports::db::{api_tokens, events, invitations, stream_keys};
+use crate::ports::db::{DbError, api_tokens, events, invitations, stream_keys};
 
 const TITLE: &str = "Stagedoor demo";
 const GUEST: &str = "Demo guest";
@@ -70,6 +70,11 @@ struct Ready {
     rtmp_url: String,
     stream_key: String,
     hls_url: String,
+    /// The encrypted doors, when there is a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    https_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtmps_url: Option<String>,
 }
 
 /// Runs the demo until `stop`.
@@ -123,7 +128,11 @@ async fn prepare(app: &App, latency: Latency) -> Result<Ready, Box<dyn Error + S
         Some(mut event) => {
             event.latency = latency;
             let organise = app.access.may(&who, Organise { event: event.id })?;
-            app.access.change_event(&organise, who.actor, &event).await?;
+            let edit = |event: &mut Event| -> Result<(), DbError> {
+                event.latency = latency;
+                Ok(())
+            };
+            app.access.edit_event(&organise, who.actor, edit).await?;
             event
         }
         None => {
@@ -149,14 +158,14 @@ async fn prepare(app: &App, latency: Latency) -> Result<Ready, Box<dyn Error + S
         Some(key) => reveal(app, &who, event.id, Sealed::StreamKey(key.id), &key.sealed).await?,
         None => {
             let broadcast = app.access.may(&who, Broadcast { event: event.id })?;
-            app.access.create_key(&broadcast, who.actor, None).await?.1
+            app.access.create_key(&broadcast, who.actor, NewKey::default()).await?.1
         }
     };
     let code = guest_code(app, &who, event.id).await?;
     let token = player_token(app, &who, event.id).await?;
     let api_token = api_token(app, &who).await?;
 
-    let http = app.http_address()?;
+    let (http, tls) = (app.http_address()?, app.tls_addresses());
     let base = format!("http://{}", reachable(http));
     Ok(Ready {
         viewer_url: format!("{base}/e/{}", event.id),
@@ -169,6 +178,8 @@ async fn prepare(app: &App, latency: Latency) -> Result<Ready, Box<dyn Error + S
         rtmp_url: format!("rtmp://{}/live", reachable(app.rtmp_address()?)),
         stream_key: stream_key.expose().to_owned(),
         hls_url: format!("{base}/live/{token}/{}/index.m3u8", event.stream),
+        https_url: tls.map(|(https, _)| format!("https://{}", reachable(https))),
+        rtmps_url: tls.map(|(_, rtmps)| format!("rtmps://{}/live", reachable(rtmps))),
     })
 }
 

@@ -192,6 +192,11 @@ impl HeaderBlock {
         HeaderBlock::build(authority, cookie, "Accept-Encoding: gzip\r\n")
     }
 
+    /// As [`minimal`](Self::minimal), for answers that are read as they come.
+    pub fn plain(authority: &str) -> HeaderBlock {
+        HeaderBlock::build(authority, None, "")
+    }
+
     fn build(authority: &str, cookie: Option<&str>, rest: &str) -> HeaderBlock {
         let mut text = format!(" HTTP/1.1\r\nHost: {authority}\r\n{rest}");
         if let Some(cookie) = cookie {
@@ -318,7 +323,8 @@ impl Connection {
             let _ = write!(self.out, "Authorization: Bearer {bearer}\r\n");
         }
         if let Some(cookie) = credentials.cookie {
-            let _ = write!(self.out, "Cookie: {cookie}\r\n");
+            // A cookie without the page that it belongs to would be another site's doing.
+            let _ = write!(self.out, "Cookie: {cookie}\r\nOrigin: http://{}\r\n", url.authority);
         }
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(body.as_bytes());

@@ -9,6 +9,7 @@
 //! deliberately does not decode media, speak TLS or HTTP/2, or draw conclusions beyond `holds`.
 
 mod http;
+mod page;
 mod playback;
 mod playlist;
 mod process;
@@ -41,6 +42,7 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use self::http::{Connection, Scratch, Url};
+use self::page::Page;
 use self::playback::Playback;
 use self::playlist::CacheUse;
 use self::process::Usage;
@@ -49,7 +51,7 @@ use self::report::{Cost, Entrance, Outline, Raw, Viewers};
 use self::sessions::{Door, Made};
 use self::stats::{FirstSeen, Stats};
 use self::viewer::{Clock, Context, Kicks, Progress};
-use crate::cli::nofile;
+use crate::cli::limits;
 
 /// More viewers or connections than this are a typing error.
 const VIEWERS_MAX: usize = 1_000_000;
@@ -103,6 +105,10 @@ pub struct LoadArgs {
     /// At the end of a storm, end all sessions of the event and see how soon everybody is out.
     #[arg(long, requires = "join_storm", requires = "api_token")]
     pub end_all: bool,
+
+    /// In a storm, each page asks for the newest content key once in so many seconds, at a moment of its own.
+    #[arg(long, value_name = "SECONDS", requires = "join_storm", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub keys: Option<u64>,
 
     /// Send so many of the viewers out while they play, and see how soon they are refused.
     #[arg(long, default_value_t = 0, value_name = "N", requires = "api_token", conflicts_with = "join_storm")]
@@ -184,7 +190,7 @@ async fn measure(args: &LoadArgs) -> Result<Outcome, String> {
     if usage.is_none() {
         return Err(format!("no process with the number {:?}", args.server_pid));
     }
-    let files = nofile::raise();
+    let files = limits::raise_files();
     if let Some(url) = &args.raw {
         enough_files(files, args.connections as u64)?;
         let report = flood(args, &plan, Url::parse(url)?).await?;
@@ -198,15 +204,17 @@ async fn measure(args: &LoadArgs) -> Result<Outcome, String> {
         print(args, &report, |out| report.table(out))?;
         return Ok(if args.fail_fast && report.errors > 0 { Outcome::Failed } else { Outcome::Measured });
     }
-    enough_files(files, 2 * args.viewers as u64)?;
+    // A picture, a sound, and a page where there are sessions.
+    enough_files(files, (2 + u64::from(args.api.is_some())) * args.viewers as u64)?;
     let (urls, door, made) = viewer_urls(args).await?;
+    let pages = made.as_ref().map(|made| made.pages.clone()).unwrap_or_default();
     let entrance = made.as_ref().map(|made| Entrance { sessions: made.urls.len(), seconds: made.seconds });
     let sent_out = match (&door, &made) {
         (Some(door), Some(made)) if args.kicks > 0 => Some((door.clone(), made.sessions.clone())),
         _ if args.kicks > 0 => return Err("--kicks needs --api: viewers with sessions of their own".to_owned()),
         _ => None,
     };
-    let result = watch(args, &plan, &urls, sent_out).await;
+    let result = watch(args, &plan, (&urls, &pages), sent_out).await;
     if let (Some(door), Some(made), None) = (door, made, &args.save_urls) {
         on_a_thread(move || async move {
             sessions::remove(&door.build()?, made.invitations).await;
@@ -387,7 +395,7 @@ async fn send_out(
 async fn watch(
     args: &LoadArgs,
     plan: &Plan,
-    urls: &[Url],
+    (urls, pages): (&[Url], &[Page]),
     sent_out: Option<(DoorPlan, Vec<String>)>,
 ) -> Result<Viewers, String> {
     let mut addresses: HashMap<String, SocketAddr> = HashMap::new();
@@ -405,14 +413,15 @@ async fn watch(
     let mut harvests = Vec::new();
     for thread in 0..plan.threads {
         // Viewer i starts at its i-th share of the ramp, on thread i modulo the number of threads.
-        let mine: Vec<(usize, Duration, Url, SocketAddr)> = urls
+        let mine: Vec<Seated> = urls
             .iter()
             .enumerate()
             .skip(thread)
             .step_by(plan.threads)
             .map(|(number, url)| {
                 let after = plan.ramp.mul_f64(number as f64 / urls.len() as f64);
-                (number, after, url.clone(), addresses[&url.authority])
+                let (url, address) = (url.clone(), addresses[&url.authority]);
+                Seated { number, after, url, address, page: pages.get(number).cloned() }
             })
             .collect();
         let (first, progress, stop) = (Arc::clone(&first), Arc::clone(&progress), stop.clone());
@@ -485,21 +494,38 @@ async fn watch(
     Ok(report)
 }
 
-async fn watch_on_this_thread(
-    context: Rc<Context>,
-    viewers: Vec<(usize, Duration, Url, SocketAddr)>,
-    stop: CancellationToken,
-) -> Harvest {
+/// Somebody who is about to watch.
+struct Seated {
+    number: usize,
+    /// When they come, after the beginning.
+    after: Duration,
+    url: Url,
+    address: SocketAddr,
+    /// The page around the player; none without a session of its own.
+    page: Option<Page>,
+}
+
+async fn watch_on_this_thread(context: Rc<Context>, viewers: Vec<Seated>, stop: CancellationToken) -> Harvest {
     let began = tokio::time::Instant::now();
     let mut playbacks = Vec::with_capacity(viewers.len());
     let mut tasks = tokio::task::JoinSet::new();
-    for (number, after, url, address) in viewers {
+    for Seated { number, after, url, address, page } in viewers {
         let playback = Rc::new(RefCell::new(Playback::new(0, 1)));
         playbacks.push(Rc::clone(&playback));
         let context = Rc::clone(&context);
         tasks.spawn_local(async move {
             tokio::time::sleep_until(began + after).await;
-            viewer::watch(context, number, url, address, playback).await;
+            let timeout = context.timeout;
+            let beside = async {
+                if let Some(page) = page {
+                    page.stay(address, timeout).await;
+                }
+                std::future::pending::<()>().await
+            };
+            tokio::select! {
+                () = viewer::watch(context, number, url, address, playback) => {}
+                () = beside => {}
+            }
         });
     }
     let all_done = async { while tasks.join_next().await.is_some() {} };

@@ -4,7 +4,7 @@
 //! [`Cache`] parses each distinct text once and hands out the same result for the same bytes. That is not a shortcut in
 //! what is checked: each viewer still compares the result with what *it* has seen and asked for.
 //!
-//! It deliberately does not do: byte ranges, encryption, date ranges, variable substitution, content steering.
+//! It deliberately does not do: byte ranges, decryption, date ranges, variable substitution, content steering.
 //!
 //! # Source
 //!
@@ -67,10 +67,21 @@ pub struct Segment {
     pub uri: Option<String>,
     /// `EXT-X-GAP`.
     pub gap: bool,
-    /// The `EXT-X-MAP` reference that applies.
-    pub map: Option<Rc<str>>,
+    /// The `EXT-X-MAP` that applies.
+    pub map: Option<Map>,
+    /// Whether all of it is encrypted: an `EXT-X-KEY` with `METHOD=AES-128` applies.
+    pub sealed: bool,
     /// Parts still listed.
     pub parts: Vec<Part>,
+}
+
+/// An initialization segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    /// Reference.
+    pub uri: Rc<str>,
+    /// Whether all of it is encrypted: an `EXT-X-KEY` with `METHOD=AES-128` stands before it.
+    pub sealed: bool,
 }
 
 impl Segment {
@@ -194,7 +205,8 @@ pub fn media(text: &str) -> Result<Media, &'static str> {
     let mut current = Segment::default();
     let mut duration: Option<i64> = None;
     let mut clock: Option<i64> = None;
-    let mut map: Option<Rc<str>> = None;
+    let mut sealed = false;
+    let mut map: Option<Map> = None;
     let mut pieces = 0usize;
     for line in lines {
         let Some(tag) = line.strip_prefix("#EXT") else {
@@ -204,6 +216,7 @@ pub fn media(text: &str) -> Result<Media, &'static str> {
             let length = duration.take().ok_or("a segment without EXTINF")?;
             current.uri = Some(line.to_owned());
             current.duration_us = length;
+            current.sealed = sealed;
             clock = close(&mut list, &mut current, clock, &map);
             pieces += 1;
             continue;
@@ -220,7 +233,8 @@ pub fn media(text: &str) -> Result<Media, &'static str> {
                 let time = date_time(value).ok_or("PROGRAM-DATE-TIME is not a date")?;
                 clock = Some(time);
             }
-            "-X-MAP" => map = attribute(value, "URI").map(Rc::from),
+            "-X-MAP" => map = attribute(value, "URI").map(|uri| Map { uri: Rc::from(uri), sealed }),
+            "-X-KEY" => sealed = attribute(value, "METHOD") == Some("AES-128"),
             "-X-GAP" => current.gap = true,
             "-X-ENDLIST" => list.ended = true,
             "-X-SKIP" => {
@@ -268,6 +282,7 @@ pub fn media(text: &str) -> Result<Media, &'static str> {
     }
     if !current.parts.is_empty() {
         current.duration_us = current.parts.iter().map(|part| part.duration_us).sum();
+        current.sealed = sealed;
         close(&mut list, &mut current, clock, &map);
     }
     if list.target_us <= 0 {
@@ -278,7 +293,7 @@ pub fn media(text: &str) -> Result<Media, &'static str> {
 }
 
 /// Appends the current segment and returns the clock at its end.
-fn close(list: &mut Media, current: &mut Segment, clock: Option<i64>, map: &Option<Rc<str>>) -> Option<i64> {
+fn close(list: &mut Media, current: &mut Segment, clock: Option<i64>, map: &Option<Map>) -> Option<i64> {
     let mut segment = std::mem::take(current);
     segment.msn = list.media_sequence + list.skipped + list.segments.len() as u64;
     segment.start_us = clock;
@@ -458,7 +473,7 @@ mod tests {
         let segment = list.segment(11).unwrap();
         assert_eq!(segment.start_us, Some(start + 2_000_000));
         assert_eq!(segment.parts[1].start_us, Some(start + 2_500_000));
-        assert_eq!(segment.map.as_deref(), Some("init.0.mp4"));
+        assert_eq!(segment.map, Some(Map { uri: Rc::from("init.0.mp4"), sealed: false }));
         assert!(list.segment(13).is_none() && list.segment(9).is_none());
     }
 
@@ -470,6 +485,25 @@ mod tests {
         let list = media(&delta).unwrap();
         assert_eq!(list.next(), (12, Some(1)));
         assert_eq!(list.segment(10).unwrap().uri.as_deref(), Some("10.m4s"));
+    }
+
+    #[test]
+    fn a_key_holds_for_what_comes_after_it() {
+        let sealed = |text: &str| media(text).unwrap().segments.iter().map(|each| each.sealed).collect::<Vec<_>>();
+        assert_eq!(sealed(FULL), [false; 3]);
+        let from_11 = "#EXT-X-KEY:METHOD=AES-128,URI=\"11.key\",IV=0x0\n#EXT-X-PART:DURATION=0.5,URI=\"11.0.m4s\"";
+        let rotated = FULL.replace("#EXT-X-PART:DURATION=0.5,URI=\"11.0.m4s\"", from_11);
+        assert_eq!(sealed(&rotated), [false, true, true]);
+        assert_eq!(sealed(&rotated.replace("#EXTINF:1.0", "#EXT-X-KEY:METHOD=NONE\n#EXTINF:1.0")), [false; 3]);
+        // A map before the key is clear, one behind it is not.
+        let maps = |text: &str| -> Vec<_> {
+            media(text).unwrap().segments.into_iter().map(|each| each.map.is_some_and(|map| map.sealed)).collect()
+        };
+        assert_eq!(maps(&rotated), [false; 3]);
+        let behind = from_11.replace("\n", "\n#EXT-X-MAP:URI=\"init.0.11.mp4\"\n");
+        assert_eq!(maps(&rotated.replace(from_11, &behind)), [false, true, true]);
+        // Samples alone are encrypted: the boxes are there to be seen.
+        assert_eq!(sealed(&rotated.replace("AES-128", "SAMPLE-AES")), [false; 3]);
     }
 
     #[test]

@@ -381,8 +381,12 @@ pub struct Storm {
     pub queued: u64,
     /// Answers that said "later".
     pub told_to_wait: u64,
+    /// Answers that put a page further back than the one before: somebody got past it.
+    pub pushed_back: u64,
     /// Pages whose socket was open when everybody had come.
     pub open: usize,
+    /// Questions whether a page is there that were answered.
+    pub answered: u64,
     /// Sockets that were lost without a word.
     pub lost: u64,
     /// Errors.
@@ -393,8 +397,12 @@ pub struct Storm {
     pub redemption_ms: Option<Spread>,
     /// Due to session, of pages that did.
     pub line_ms: Option<Spread>,
+    /// How far the time that a page was first told it would wait was from the time it did.
+    pub eta_off_ms: Option<Spread>,
     /// Session to open socket.
     pub opening_ms: Option<Spread>,
+    /// From asking for a content key to having it.
+    pub key_ms: Option<Spread>,
     /// Resident memory of the server that each open page added, bytes.
     pub server_bytes_per_page: Option<f64>,
     /// The server while everybody came in.
@@ -423,13 +431,17 @@ impl Storm {
             redeemed: tally.redeemed,
             queued: tally.queued,
             told_to_wait: tally.told_to_wait,
+            pushed_back: tally.pushed_back,
             open,
+            answered: tally.answered,
             lost: tally.lost,
             errors: tally.errors.values().sum(),
             errors_by_kind: tally.errors.clone(),
             redemption_ms: Spread::of(&tally.redemption),
             line_ms: Spread::of(&tally.line),
+            eta_off_ms: Spread::of(&tally.eta_off),
             opening_ms: Spread::of(&tally.opening),
+            key_ms: Spread::of(&tally.key),
             server_bytes_per_page: None,
             coming: None,
             holding: None,
@@ -448,15 +460,19 @@ impl Storm {
     /// Those of the writer.
     pub fn table(&self, out: &mut impl Write) -> io::Result<()> {
         row(out, "pages", &format!("{} at {:.0}/s: {} in, {} open", self.pages, self.rate, self.redeemed, self.open))?;
-        row(out, "stood in line", &format!("{}, told to wait {} times", self.queued, self.told_to_wait))?;
+        let (queued, waited, back) = (self.queued, self.told_to_wait, self.pushed_back);
+        row(out, "stood in line", &format!("{queued}, told to wait {waited} times, pushed back {back} times"))?;
         row(out, "errors", &self.errors.to_string())?;
         for (kind, count) in &self.errors_by_kind {
             row(out, "", &format!("{count} × {kind}"))?;
         }
+        row(out, "questions answered", &self.answered.to_string())?;
         row(out, "sockets lost", &self.lost.to_string())?;
         spread(out, "due to session", self.redemption_ms.as_ref())?;
         spread(out, "due to session, in line", self.line_ms.as_ref())?;
+        spread(out, "told to wait, off by", self.eta_off_ms.as_ref())?;
         spread(out, "session to open socket", self.opening_ms.as_ref())?;
+        spread(out, "key, asked to answered", self.key_ms.as_ref())?;
         cost(out, "server, coming in", self.coming.as_ref())?;
         cost(out, "server, pages open", self.holding.as_ref())?;
         if let Some(bytes) = self.server_bytes_per_page {

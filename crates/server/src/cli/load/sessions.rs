@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::http::{Answer, Connection, Credentials, Scratch, Url};
+use super::page::Page;
 
 /// Requests under way at a time.
 const PARALLEL: usize = 8;
@@ -36,6 +37,8 @@ pub struct Door {
 pub struct Made {
     /// One playlist URL per viewer.
     pub urls: Vec<Url>,
+    /// The page around each of them.
+    pub pages: Vec<Page>,
     /// The session behind each URL.
     pub sessions: Vec<String>,
     /// Invitations made here, to be removed afterwards.
@@ -61,8 +64,13 @@ pub async fn make(door: Rc<Door>, given: Vec<String>, count: usize) -> Result<Ma
         remove(&door, invitations).await;
         return Err(problem);
     }
-    let (sessions, urls) = made.into_iter().unzip();
-    Ok(Made { urls, sessions, invitations, seconds: began.elapsed().as_secs_f64() })
+    let mut all = Made { invitations, seconds: began.elapsed().as_secs_f64(), ..Made::default() };
+    for (session, url, page) in made {
+        all.sessions.push(session);
+        all.urls.push(url);
+        all.pages.push(page);
+    }
+    Ok(all)
 }
 
 /// Codes for `count` viewers who redeem them later, and the invitations made for that. Runs on a `LocalSet`.
@@ -169,20 +177,20 @@ pub async fn remove(door: &Door, invitations: Vec<String>) {
 async fn invite(door: &Door, connection: &mut Connection, number: usize) -> Result<(String, String), String> {
     let url = door.api.join(&format!("/api/v1/events/{}/invitations", door.event))?;
     let body = json!({ "name": format!("Load {:05}", number + 1) }).to_string();
-    let answer = call(connection, "POST", &url, door.token.as_deref(), Some(&body)).await?;
+    let (answer, _) = call(connection, "POST", &url, door.token.as_deref(), Some(&body)).await?;
     match (text(&answer, "/id"), text(&answer, "/code")) {
         (Some(id), Some(code)) => Ok((id, code)),
         _ => Err(format!("{}: an invitation without id or code", url.path)),
     }
 }
 
-async fn redeem(door: &Door, connection: &mut Connection, code: &str) -> Result<(String, Url), String> {
+async fn redeem(door: &Door, connection: &mut Connection, code: &str) -> Result<(String, Url, Page), String> {
     let url = door.api.join(&format!("/api/v1/events/{}/sessions", door.event))?;
     let body = json!({ "code": code }).to_string();
-    let answer = call(connection, "POST", &url, None, Some(&body)).await?;
-    match (text(&answer, "/id"), text(&answer, "/playback/hls")) {
-        (Some(id), Some(hls)) => Ok((id, Url::parse(&hls)?)),
-        _ => Err(format!("{}: a session without id or playback.hls", url.path)),
+    let (answer, cookie) = call(connection, "POST", &url, None, Some(&body)).await?;
+    match (text(&answer, "/id"), text(&answer, "/playback/hls"), cookie) {
+        (Some(id), Some(hls), Some(cookie)) => Ok((id, Url::parse(&hls)?, Page::of(&answer, cookie, &url)?)),
+        _ => Err(format!("{}: a session without id, playback.hls or cookie", url.path)),
     }
 }
 
@@ -196,14 +204,14 @@ async fn call(
     url: &Url,
     bearer: Option<&str>,
     body: Option<&str>,
-) -> Result<Value, String> {
+) -> Result<(Value, Option<String>), String> {
     let mut attempt = 1;
     loop {
         let credentials = Credentials { bearer, cookie: None };
         let sent = tokio::time::timeout(TIMEOUT, connection.send_json(method, url, credentials, body)).await;
         let (pause_s, problem) = match sent {
-            Ok(Ok(Answer { status: 200..=299, .. })) => {
-                return Ok(serde_json::from_slice(&connection.body).unwrap_or(Value::Null));
+            Ok(Ok(Answer { status: 200..=299, cookies, .. })) => {
+                return Ok((serde_json::from_slice(&connection.body).unwrap_or(Value::Null), cookies));
             }
             Ok(Ok(answer @ Answer { status: 429 | 503, .. })) => {
                 (answer.retry_after_s.unwrap_or(1).min(PATIENCE_S), refusal(&answer, &connection.body))

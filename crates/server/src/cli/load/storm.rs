@@ -1,14 +1,15 @@
 //! Doors open: everybody comes within a few seconds, and then everybody's page is open.
 //!
 //! Each page is what a browser's would be: a connection of its own, the code redeemed, the line stood in when there is
-//! one, then a WebSocket over which it reports every few seconds. Pages arrive by the clock, not when the one before was
-//! served, so that a slow server meets a crowd and not a polite queue; a redemption's time begins when it was *due*.
+//! one, then a WebSocket over which it reports every few seconds and answers when it is asked whether it is there. Pages
+//! arrive by the clock, not when the one before was served, so that a slow server meets a crowd and not a polite queue; a
+//! redemption's time begins when it was *due*. Content keys are asked for once everybody has come.
 //!
 //! ```text
 //! codes ─▶ due ─▶ POST sessions ─▶ (line) ─▶ WebSocket ─▶ holding ─▶ (end all) ─▶ bye, refused
 //! ```
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -19,28 +20,19 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::http::{Connection, Credentials, HeaderBlock, Scratch, Take, Url};
+use super::page::{self, REPORT, REPORT_TEXT, Socket};
 use super::report::Storm;
 use super::sessions;
 use super::stats::Histogram;
 use super::viewer::Clock;
 use super::{DoorPlan, LoadArgs, Plan, Reading, lines, on_a_thread};
 
-/// A page reports this often, as the viewer's page does.
-const REPORT: Duration = Duration::from_secs(5);
-/// The report of a page that waits for the broadcast.
-const REPORT_TEXT: &str = r#"{"type":"report","visible":true}"#;
 /// A page that is not in after this long has failed, however often it was told to wait.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What a page reads fits many times.
-const BUFFER: usize = 1024;
 /// How often a storm looks whether everybody has come.
 const LOOK: Duration = Duration::from_millis(100);
 /// After the end of all sessions, every so many-th page asks again and again until it is refused.
@@ -72,8 +64,9 @@ pub async fn run(args: &LoadArgs, plan: &Plan) -> Result<Storm, String> {
     let address = base.resolve().await?;
 
     let clock = Clock::start();
-    let (tell, phase) = watch::channel(Phase::Open);
-    let shared = Arc::new(Shared { clock, settled: 0.into(), open: 0.into(), phase, timeout: plan.timeout });
+    let (tell, phase) = watch::channel(Phase::Coming);
+    let keys = args.keys.map(Duration::from_secs);
+    let shared = Arc::new(Shared { clock, settled: 0.into(), open: 0.into(), phase, timeout: plan.timeout, keys });
     let before = Reading::take(&args.server_pid, clock);
     let mut tallies = Vec::new();
     for thread in 0..plan.threads {
@@ -94,6 +87,7 @@ pub async fn run(args: &LoadArgs, plan: &Plan) -> Result<Storm, String> {
             }
         }
         let came = Reading::take(&args.server_pid, clock);
+        tell.send_replace(Phase::Open);
         tokio::time::sleep(plan.settle).await;
         let calm = Reading::take(&args.server_pid, clock);
         tokio::time::sleep(plan.duration).await;
@@ -153,6 +147,8 @@ pub async fn run(args: &LoadArgs, plan: &Plan) -> Result<Storm, String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Pages come in, and stay.
+    Coming,
+    /// Whoever was to come has come.
     Open,
     /// The organiser's request to end all sessions was answered at this moment, microseconds of the run.
     Ended(i64),
@@ -172,6 +168,8 @@ struct Shared {
     phase: watch::Receiver<Phase>,
     /// Seconds a single answer may take.
     timeout: Duration,
+    /// How often a page asks for a key, if at all.
+    keys: Option<Duration>,
 }
 
 /// What a thread's pages went through.
@@ -183,12 +181,20 @@ pub struct Tally {
     pub queued: u64,
     /// Answers that said "later".
     pub told_to_wait: u64,
+    /// Answers that put a page further back than the one before.
+    pub pushed_back: u64,
     /// Due to session, of pages that did not stand in line.
     pub redemption: Histogram,
     /// Due to session, of pages that did.
     pub line: Histogram,
+    /// How far the time that a page was first told it would wait was from the time it did.
+    pub eta_off: Histogram,
     /// Session to open socket.
     pub opening: Histogram,
+    /// Asking for a content key to having it.
+    pub key: Histogram,
+    /// Questions whether a page is there that were answered.
+    pub answered: u64,
     /// Sockets that were lost without a word.
     pub lost: u64,
     /// Goodbyes by reason.
@@ -209,9 +215,13 @@ impl Tally {
         self.redeemed += other.redeemed;
         self.queued += other.queued;
         self.told_to_wait += other.told_to_wait;
+        self.pushed_back += other.pushed_back;
         self.redemption.merge(&other.redemption);
         self.line.merge(&other.line);
+        self.eta_off.merge(&other.eta_off);
         self.opening.merge(&other.opening);
+        self.key.merge(&other.key);
+        self.answered += other.answered;
         self.lost += other.lost;
         self.bye.merge(&other.bye);
         self.refusal.merge(&other.refusal);
@@ -237,7 +247,8 @@ struct Page {
 
 /// Lets `pages` come and go on this thread, until the phase is over.
 async fn pages(shared: Arc<Shared>, sessions: Url, address: SocketAddr, pages: Vec<Page>) -> Tally {
-    let door = Rc::new(Door { shared, sessions, address, scratch: Scratch::new(), tally: RefCell::default() });
+    let (scratch, tally, newest) = (Scratch::new(), RefCell::default(), Cell::default());
+    let door = Rc::new(Door { shared, sessions, address, scratch, tally, newest });
     let mut tasks = tokio::task::JoinSet::new();
     for page in pages {
         let door = Rc::clone(&door);
@@ -259,16 +270,15 @@ struct Door {
     address: SocketAddr,
     scratch: Scratch,
     tally: RefCell<Tally>,
+    /// The newest key that a playlist named, and when it did, microseconds of the run.
+    newest: Cell<Option<(u64, i64)>>,
 }
 
 /// What a page holds once it is in.
 struct Inside {
-    cookie: String,
-    feed: Url,
+    page: page::Page,
     playlist: Url,
 }
-
-type Socket = WebSocketStream<TcpStream>;
 
 impl Door {
     /// A page from its arrival to the end of the storm.
@@ -278,7 +288,7 @@ impl Door {
         let arrived = async {
             let inside = self.come_in(&page).await?;
             let opened_us = self.shared.clock.now_us();
-            let socket = self.open(&inside).await?;
+            let socket = inside.page.open(self.address, self.shared.timeout).await?;
             self.tally.borrow_mut().opening.record(self.shared.clock.now_us() - opened_us);
             Ok::<_, String>((inside, socket))
         };
@@ -286,7 +296,12 @@ impl Door {
         self.shared.settled.fetch_add(1, Ordering::Relaxed);
         let (inside, socket) = arrived.map_err(|_| format!("not in after {} s", PATIENCE.as_secs()))??;
         self.shared.open.fetch_add(1, Ordering::Relaxed);
-        let stay = self.stay(socket);
+        let stay = async {
+            tokio::select! {
+                () = self.stay(&inside.page, socket) => {}
+                () = self.ask_for_keys(page.number, &inside) => {}
+            }
+        };
         if page.number.is_multiple_of(PROBES_EVERY) {
             tokio::join!(stay, self.probe(&inside));
         } else {
@@ -329,8 +344,8 @@ impl Door {
                     }
                     let text = |pointer| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
                     let cookie = answer.cookies.ok_or("redemption: no cookie")?;
-                    let feed = self.sessions.join(text("/feed"))?;
-                    return Ok(Inside { cookie, feed, playlist: Url::parse(text("/playback/hls"))? });
+                    let page = page::Page::of(&said, cookie, &self.sessions)?;
+                    return Ok(Inside { page, playlist: Url::parse(text("/playback/hls"))? });
                 }
                 429 | 503 => {
                     self.tally.borrow_mut().told_to_wait += 1;
@@ -350,7 +365,9 @@ impl Door {
     ) -> Result<(), String> {
         let url = Url { path: self.sessions.path.replace("/sessions", "/queue/current"), ..self.sessions.clone() };
         let poll = |said: &Value| said.pointer("/queue/poll_ms").and_then(Value::as_u64).unwrap_or(5_000);
-        let mut pause = poll(said);
+        let position = |said: &Value| said.pointer("/queue/position").and_then(Value::as_u64).unwrap_or(0);
+        let (mut pause, mut place) = (poll(said), position(said));
+        let (stood_us, eta_ms) = (self.shared.clock.now_us(), said.pointer("/queue/eta_ms").and_then(Value::as_i64));
         loop {
             tokio::time::sleep(Duration::from_millis(pause.clamp(100, 60_000))).await;
             let sent = connection.send_json("GET", &url, Credentials { bearer: None, cookie: ticket }, None);
@@ -359,34 +376,26 @@ impl Door {
             let answer = answer.map_err(|failure| format!("line: {failure:?}"))?;
             let said: Value = serde_json::from_slice(&connection.body).unwrap_or(Value::Null);
             match answer.status {
-                200..=299 if said.pointer("/admitted") == Some(&Value::Bool(true)) => return Ok(()),
-                200..=299 => pause = poll(&said),
+                200..=299 if said.pointer("/admitted") == Some(&Value::Bool(true)) => {
+                    if let Some(eta_ms) = eta_ms {
+                        let waited_us = self.shared.clock.now_us() - stood_us;
+                        self.tally.borrow_mut().eta_off.record((waited_us - eta_ms * 1_000).abs());
+                    }
+                    return Ok(());
+                }
+                200..=299 => {
+                    let before = std::mem::replace(&mut place, position(&said));
+                    self.tally.borrow_mut().pushed_back += u64::from(place > before);
+                    pause = poll(&said);
+                }
                 429 | 503 => pause = answer.retry_after_s.unwrap_or(1) * 1_000,
                 status => return Err(format!("line: status {status}")),
             }
         }
     }
 
-    async fn open(&self, inside: &Inside) -> Result<Socket, String> {
-        let Url { authority, path } = &inside.feed;
-        let failed = |error: &dyn std::fmt::Display| format!("socket: {error}");
-        let mut request = format!("ws://{authority}{path}").into_client_request().map_err(|error| failed(&error))?;
-        for (name, value) in [("cookie", inside.cookie.clone()), ("origin", format!("http://{authority}"))] {
-            let value = http::HeaderValue::from_str(&value).map_err(|error| failed(&error))?;
-            request.headers_mut().insert(http::HeaderName::from_static(name), value);
-        }
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(0);
-        let connected = async {
-            let stream = TcpStream::connect(self.address).await.map_err(|error| failed(&error))?;
-            let _ = stream.set_nodelay(true);
-            let opened = client_async_with_config(request, stream, Some(config)).await;
-            opened.map(|(socket, _)| socket).map_err(|error| failed(&error))
-        };
-        tokio::time::timeout(self.shared.timeout, connected).await.map_err(|_| "socket: timeout".to_owned())?
-    }
-
     /// Holds the socket open until the server says goodbye or the storm is over.
-    async fn stay(&self, mut socket: Socket) {
+    async fn stay(&self, page: &page::Page, mut socket: Socket) {
         let mut phase = self.shared.phase.clone();
         let mut report = tokio::time::interval(REPORT);
         loop {
@@ -408,6 +417,11 @@ impl Door {
             };
             let Message::Text(text) = message else { continue };
             let said: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+            if let Some(answer) = page.answer(&said) {
+                report.reset();
+                let _ = page::with_report(&mut socket, answer).await;
+                self.tally.borrow_mut().answered += 1;
+            }
             if said["type"] != "bye" {
                 continue;
             }
@@ -425,10 +439,68 @@ impl Door {
         }
     }
 
+    /// Asks for the newest key, again and again; never returns.
+    async fn ask_for_keys(&self, number: usize, inside: &Inside) {
+        let Some(every) = self.shared.keys else { return std::future::pending().await };
+        let _ = self.shared.phase.clone().wait_for(|phase| *phase != Phase::Coming).await;
+        let headers = HeaderBlock::plain(&inside.playlist.authority);
+        // Spread over the period, as players are whose buffers differ.
+        let begin = tokio::time::Instant::now() + every.mul_f64((number % 1_000) as f64 / 1_000.0);
+        let mut tick = tokio::time::interval_at(begin, every);
+        loop {
+            tick.tick().await;
+            if *self.shared.phase.borrow() != Phase::Open {
+                return std::future::pending().await;
+            }
+            // Not kept: the server closes what rests for as long as a key lasts, and a second open file for each page is
+            // more than many machines allow.
+            let mut connection = Connection::new(self.address, self.scratch.clone());
+            let asked = self.ask_for_key(&mut connection, &headers, inside, every);
+            let problem = match tokio::time::timeout(self.shared.timeout, asked).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(problem)) => problem,
+                Err(_) => "key: timeout".to_owned(),
+            };
+            *self.tally.borrow_mut().errors.entry(problem).or_default() += 1;
+        }
+    }
+
+    async fn ask_for_key(
+        &self,
+        connection: &mut Connection,
+        headers: &HeaderBlock,
+        inside: &Inside,
+        every: Duration,
+    ) -> Result<(), String> {
+        let base = inside.playlist.path.strip_suffix("index.m3u8").unwrap_or_default();
+        let fresh_us = i64::try_from(every.as_micros() / 2).unwrap_or(i64::MAX);
+        let now_us = self.shared.clock.now_us();
+        let newest = match self.newest.get().filter(|(_, at_us)| now_us - at_us < fresh_us) {
+            Some((key, _)) => key,
+            None => {
+                let answer = connection.get(&[base, "video/index.m3u8"], headers, Take::Text).await;
+                answer.map_err(|failure| format!("playlist: {failure:?}"))?;
+                let text = String::from_utf8_lossy(&connection.body);
+                let named = text.rsplit_once("../key/").and_then(|(_, rest)| rest.split('"').next()?.parse().ok());
+                let key = named.ok_or("playlist: no key in it")?;
+                self.newest.set(Some((key, now_us)));
+                key
+            }
+        };
+        let (name, asked_us) = (format!("key/{newest}"), self.shared.clock.now_us());
+        let answer = connection.get(&[base, &name], headers, Take::Text).await;
+        match answer.map_err(|failure| format!("key: {failure:?}"))?.status {
+            200 => self.tally.borrow_mut().key.record(self.shared.clock.now_us() - asked_us),
+            status => return Err(format!("key: status {status}")),
+        }
+        Ok(())
+    }
+
     /// From the end of all sessions on, asks for the playlist until it is refused.
     async fn probe(&self, inside: &Inside) {
         let mut phase = self.shared.phase.clone();
-        let Ok(began) = phase.wait_for(|phase| *phase != Phase::Open).await.map(|phase| *phase) else { return };
+        let told = phase.wait_for(|phase| !matches!(phase, Phase::Coming | Phase::Open)).await;
+        let Ok(began) = told.map(|phase| *phase) else { return };
         let Phase::Ended(at_us) = began else { return };
         let mut connection = Connection::new(self.address, self.scratch.clone());
         let headers = HeaderBlock::minimal(&inside.playlist.authority, None);

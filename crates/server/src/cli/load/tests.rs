@@ -168,7 +168,7 @@ async fn watch_for(fault: Fault, duration: &str) -> Viewers {
     let args = Line::try_parse_from(line).unwrap().args;
     let plan = Plan::new(&args).unwrap();
     let (urls, _, _) = viewer_urls(&args).await.unwrap();
-    watch(&args, &plan, &urls, None).await.unwrap()
+    watch(&args, &plan, (&urls, &[]), None).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::http::{Answer, Connection, HeaderBlock, Scratch, Take, Url};
 use super::playback::Playback;
-use super::playlist::{self, Cache, Media};
+use super::playlist::{self, Cache, Map, Media};
 use super::stats::{FirstSeen, Problem, Stats};
 
 /// The first pause after an error; it doubles up to [`BACKOFF_MAX`].
@@ -350,7 +350,9 @@ struct Track {
     media_sequence: u64,
     /// The first media sequence number not yet seen complete: a delta may not skip beyond it.
     known_msn: u64,
-    map: Option<Rc<str>>,
+    map: Option<Map>,
+    /// Whether what is fetched next is encrypted as a whole.
+    sealed: bool,
     query: String,
 }
 
@@ -376,6 +378,7 @@ impl Track {
             media_sequence: 0,
             known_msn: 0,
             map: None,
+            sealed: false,
             query: String::new(),
         }
     }
@@ -532,10 +535,12 @@ impl Track {
             };
             if segment.map.is_some() && segment.map != self.map {
                 if let Some(map) = &segment.map {
-                    self.fetch(map, Piece::Init).await?;
+                    self.sealed = map.sealed;
+                    self.fetch(&map.uri, Piece::Init).await?;
                 }
                 self.map.clone_from(&segment.map);
             }
+            self.sealed = segment.sealed;
             let (uri, duration_us, gap, start_us, piece) = if let Some(part) = segment.parts.get(part as usize) {
                 (part.uri.as_str(), part.duration_us, part.gap, part.start_us, Piece::Part)
             } else if let (Some(uri), true) = (&segment.uri, segment.parts.is_empty()) {
@@ -667,8 +672,14 @@ impl Track {
             Piece::Init => &[b"ftyp", b"moov"],
             Piece::Part | Piece::Segment => &[b"moof", b"styp", b"sidx", b"emsg", b"prft"],
         };
-        // Transport stream segments have no map and no boxes.
-        if (piece == Piece::Init || self.map.is_some()) && !expected.contains(&&answer.box_type) {
+        let media = match piece {
+            // All that shows without the key: AES-CBC makes whole blocks.
+            _ if self.sealed => answer.bytes > 0 && answer.bytes.is_multiple_of(16),
+            // Transport stream segments have no map and no boxes.
+            Piece::Part | Piece::Segment if self.map.is_none() => true,
+            _ => expected.contains(&&answer.box_type),
+        };
+        if !media {
             return Err(Problem::NotMedia);
         }
         self.context.progress.answers.fetch_add(1, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stagedoor_domain::Time;
-use stagedoor_domain::event::Latency;
+use stagedoor_domain::event::{Encryption, EncryptionPolicy, Latency};
 use stagedoor_domain::id::{BroadcastId, EventId, StreamId};
 use stagedoor_domain::stream::State;
 
@@ -30,6 +30,8 @@ pub struct Latest {
     pub dvr_window: Duration,
     /// How long viewers hold while the publisher is away.
     pub reconnect_window: Duration,
+    /// How it is encrypted, from its beginning to its end.
+    pub encryption: EncryptionPolicy,
 }
 
 /// Adds a broadcast that has just begun.
@@ -37,9 +39,18 @@ pub struct Latest {
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn insert(tx: &mut Tx, broadcast: BroadcastId, stream: StreamId, at: Time) -> Result<(), DbError> {
-    let sql = "INSERT INTO broadcasts (id, stream_id, state, started_at) VALUES ($1, $2, 'live', $3)";
-    tx.execute(sql, [broadcast.into(), stream.into(), at.into()]).await.map(|_| ())
+pub async fn insert(
+    tx: &mut Tx,
+    broadcast: BroadcastId,
+    stream: StreamId,
+    encryption: EncryptionPolicy,
+    at: Time,
+) -> Result<(), DbError> {
+    let sql = "INSERT INTO broadcasts (id, stream_id, state, started_at, encryption, key_period_ms) \
+               VALUES ($1, $2, 'live', $3, $4, $5)";
+    let period = Duration::from_secs(encryption.key_period_s.into());
+    let values = [broadcast.into(), stream.into(), at.into(), encryption.method.as_str().into(), period.into()];
+    tx.execute(sql, values).await.map(|_| ())
 }
 
 /// Writes down what packaging must keep to from the first part to the last.
@@ -76,6 +87,7 @@ pub async fn enter(tx: &mut Tx, broadcast: BroadcastId, state: State, at: Time) 
 /// Any [`DbError`] of a statement.
 pub async fn latest(db: &Db) -> Result<Vec<Latest>, DbError> {
     let sql = "SELECT b.id AS broadcast, s.id AS stream, e.id AS event, b.ended_at, b.origin_ms, b.part_target_ms, \
+        b.encryption, b.key_period_ms, \
         e.latency, e.dvr_window_ms, e.reconnect_window_ms \
         FROM streams s JOIN events e ON e.id = s.event_id \
         JOIN broadcasts b ON b.id = (SELECT MAX(id) FROM broadcasts WHERE stream_id = s.id)";
@@ -93,6 +105,10 @@ pub async fn latest(db: &Db) -> Result<Vec<Latest>, DbError> {
                 latency: row.known("latency", Latency::from_name)?,
                 dvr_window: row.duration("dvr_window_ms")?,
                 reconnect_window: row.duration("reconnect_window_ms")?,
+                encryption: EncryptionPolicy {
+                    method: row.known("encryption", Encryption::from_name)?,
+                    key_period_s: u32::try_from(row.duration("key_period_ms")?.as_secs()).unwrap_or(u32::MAX),
+                },
             })
         })
         .collect()
@@ -103,6 +119,8 @@ mod tests {
     use super::super::testing::{both, sample};
     use super::*;
 
+    const CBCS: EncryptionPolicy = EncryptionPolicy { method: Encryption::Cbcs, key_period_s: 30 };
+
     #[tokio::test]
     async fn the_latest_broadcast_of_a_stream_is_found_and_its_end_is_known() {
         both(async |db| {
@@ -110,13 +128,14 @@ mod tests {
             assert_eq!(latest(&db).await.unwrap(), []);
             let id = |number| BroadcastId::new(uuid::Uuid::from_u128(number));
             let mut tx = db.write().await.unwrap();
-            insert(&mut tx, id(1), stream, Time::from_millis(10)).await.unwrap();
+            insert(&mut tx, id(1), stream, EncryptionPolicy::default(), Time::from_millis(10)).await.unwrap();
             enter(&mut tx, id(1), State::Ended, Time::from_millis(20)).await.unwrap();
-            insert(&mut tx, id(2), stream, Time::from_millis(30)).await.unwrap();
+            insert(&mut tx, id(2), stream, CBCS, Time::from_millis(30)).await.unwrap();
             tx.commit().await.unwrap();
             let found = latest(&db).await.unwrap();
             assert_eq!(found.len(), 1);
             assert_eq!((found[0].broadcast, found[0].ended_at), (id(2), None));
+            assert_eq!(found[0].encryption, CBCS);
             assert_eq!((found[0].origin, found[0].part_target), (None, None));
 
             let mut tx = db.write().await.unwrap();

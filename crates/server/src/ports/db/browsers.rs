@@ -151,13 +151,14 @@ pub async fn confirm(tx: &mut Tx, id: BrowserId, now: Time, second_factor: bool)
     tx.execute(sql, [now.into(), second_factor.then_some(now).into(), id.into()]).await.map(|_| ())
 }
 
-/// Signs the browser with this cookie out.
+/// Signs the browser with this cookie out; says whose it was, if there was one.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn delete_by_cookie(tx: &mut Tx, cookie: Digest) -> Result<(), DbError> {
-    tx.execute("DELETE FROM user_sessions WHERE cookie_hash = $1", [cookie.into()]).await.map(|_| ())
+pub async fn delete_by_cookie(tx: &mut Tx, cookie: Digest) -> Result<Option<UserId>, DbError> {
+    let sql = "DELETE FROM user_sessions WHERE cookie_hash = $1 RETURNING user_id";
+    tx.one(sql, [cookie.into()]).await?.map(|row| row.parse("user_id")).transpose()
 }
 
 /// Signs one browser of `user` out; says whether there was one.
@@ -238,7 +239,8 @@ mod tests {
             assert!(!delete(&mut tx, sample::user_id(), two.id).await.unwrap(), "somebody else's");
             assert!(delete(&mut tx, ada, two.id).await.unwrap());
             assert!(!delete(&mut tx, ada, two.id).await.unwrap());
-            delete_by_cookie(&mut tx, [3; 32]).await.unwrap();
+            assert_eq!(delete_by_cookie(&mut tx, [3; 32]).await.unwrap(), Some(ada));
+            assert_eq!(delete_by_cookie(&mut tx, [3; 32]).await.unwrap(), None);
             tx.commit().await.unwrap();
             assert!(of_user(&db, ada, at(12)).await.unwrap().is_empty());
         })

@@ -111,17 +111,6 @@ pub async fn insert(tx: &mut Tx, delivery: &Delivery) -> Result<(), DbError> {
     tx.execute(sql, args).await.map(|_| ())
 }
 
-/// Whether a delivery of a webhook is due and nobody's.
-///
-/// # Errors
-///
-/// Any [`DbError`] of a statement.
-pub async fn any_due(db: &Db, webhook: WebhookId, now: Time) -> Result<bool, DbError> {
-    let sql = "SELECT id FROM deliveries WHERE webhook_id = $1 AND state = 'waiting' AND due_at <= $2
-               AND leased_until <= $2 LIMIT 1";
-    Ok(db.one(sql, [webhook.into(), now.into()]).await?.is_some())
-}
-
 /// Takes at most `limit` deliveries of a webhook that are due, and leases them until `lease`: nobody else takes them
 /// before. Each counts as one more attempt.
 ///
@@ -135,12 +124,13 @@ pub async fn claim(
     lease: Time,
     limit: u32,
 ) -> Result<Vec<Delivery>, DbError> {
-    // The conditions stand twice: on PostgreSQL whoever waited for a row sees only the outer ones again.
+    // The conditions stand twice: on PostgreSQL whoever waited for a row sees only the outer ones again. Ordered as the
+    // index is: to order those that are due at the same moment, all of them would be read.
     let sql = concat!(
         "UPDATE deliveries SET leased_until = $1, attempts = attempts + 1
          WHERE state = 'waiting' AND leased_until <= $2 AND id IN
              (SELECT id FROM deliveries WHERE webhook_id = $3 AND state = 'waiting' AND due_at <= $2
-              AND leased_until <= $2 ORDER BY due_at, id LIMIT $4)
+              AND leased_until <= $2 ORDER BY due_at LIMIT $4)
          RETURNING ",
         delivery_columns!()
     );
@@ -196,25 +186,39 @@ pub async fn replay(tx: &mut Tx, webhook: WebhookId, id: DeliveryId, now: Time) 
     Ok(tx.execute(sql, [now.into(), id.into(), webhook.into()]).await? > 0)
 }
 
-/// Gives up whatever waits for a webhook; says how many.
+/// Gives up what waits for webhooks that are disabled; says how many. At most 1,000 at a time, so that nobody waits long for
+/// the writer.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn give_up(tx: &mut Tx, webhook: WebhookId) -> Result<u64, DbError> {
-    let sql = "UPDATE deliveries SET state = 'failed', leased_until = 0 WHERE webhook_id = $1 AND state = 'waiting'";
+pub async fn give_up(tx: &mut Tx) -> Result<u64, DbError> {
+    let sql = "UPDATE deliveries SET state = 'failed', leased_until = 0 WHERE state = 'waiting' AND id IN
+                   (SELECT d.id FROM webhooks w JOIN deliveries d ON d.webhook_id = w.id
+                    WHERE w.state = 'disabled' AND d.state = 'waiting' LIMIT 1000)";
+    tx.execute(sql, []).await
+}
+
+/// Deletes deliveries of a webhook; says how many. At most 1,000 at a time.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn clear(tx: &mut Tx, webhook: WebhookId) -> Result<u64, DbError> {
+    let sql = "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE webhook_id = $1 LIMIT 1000)";
     tx.execute(sql, [webhook.into()]).await
 }
 
-/// How many deliveries wait for a webhook, counted up to `most`.
+/// How many deliveries wait for each webhook, the most first; at most `limit` webhooks.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn count_waiting(db: &Db, webhook: WebhookId, most: u32) -> Result<u64, DbError> {
-    let sql = "SELECT COUNT(*) AS n FROM
-               (SELECT 1 FROM deliveries WHERE webhook_id = $1 AND state = 'waiting' LIMIT $2) AS bounded";
-    db.one(sql, [webhook.into(), most.into()]).await?.map_or(Ok(0), |row| row.count("n"))
+pub async fn backlogs(db: &Db, limit: u32) -> Result<Vec<(WebhookId, u64)>, DbError> {
+    let sql = "SELECT webhook_id, COUNT(*) AS n FROM deliveries WHERE state = 'waiting'
+               GROUP BY webhook_id ORDER BY n DESC LIMIT $1";
+    let rows = db.all(sql, [limit.into()]).await?;
+    rows.iter().map(|row| Ok((row.parse("webhook_id")?, row.count("n")?))).collect()
 }
 
 /// Whether something that was made later has arrived at the webhook.
@@ -294,7 +298,7 @@ pub async fn forget(tx: &mut Tx, before: Time) -> Result<u64, DbError> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{both, sample};
-    use super::super::webhooks::tests::sample_webhook;
+    use super::super::webhooks::{self, tests::sample_webhook};
     use super::*;
 
     fn at(millis: i64) -> Time {
@@ -332,14 +336,15 @@ mod tests {
                 taken.sort_by_key(|delivery| delivery.id);
                 taken.iter().map(|delivery| (delivery.id, delivery.attempts)).collect::<Vec<_>>()
             };
-            assert!(!any_due(&db, webhook, at(0)).await.unwrap());
-            assert!(any_due(&db, webhook, at(5)).await.unwrap());
+            let any_due = async |now| webhooks::due(&db, at(now), 9).await.unwrap() == [webhook];
+            assert!(!any_due(0).await);
+            assert!(any_due(5).await);
             assert_eq!(claimed(5, 50, 1).await, [(a.id, 1)]);
             assert_eq!(claimed(5, 50, 9).await, [(b.id, 1)]);
-            assert!(!any_due(&db, webhook, at(49)).await.unwrap());
+            assert!(!any_due(49).await);
             assert_eq!(claimed(49, 100, 9).await, []);
             assert_eq!(claimed(50, 100, 9).await, [(a.id, 2), (b.id, 2)]);
-            assert_eq!(count_waiting(&db, webhook, 2).await.unwrap(), 2);
+            assert_eq!(backlogs(&db, 9).await.unwrap(), [(webhook, 3)]);
             let mut tx = db.write().await.unwrap();
             finish(&mut tx, a.id, State::Delivered).await.unwrap();
             put_off(&mut tx, b.id, at(200)).await.unwrap();
@@ -387,7 +392,9 @@ mod tests {
             claim(&mut tx, webhook, at(5), at(6), 1).await.unwrap();
             attempted(&mut tx, a.id, &attempt(5, None)).await.unwrap();
             attempted(&mut tx, a.id, &attempt(6, Some(500))).await.unwrap();
-            assert_eq!(give_up(&mut tx, webhook).await.unwrap(), 2);
+            assert_eq!(give_up(&mut tx).await.unwrap(), 0, "somebody still listens");
+            assert!(webhooks::disable(&mut tx, webhook, webhooks::Disabled::Gone).await.unwrap());
+            assert_eq!(give_up(&mut tx).await.unwrap(), 2);
             assert!(replay(&mut tx, webhook, a.id, at(9)).await.unwrap());
             assert!(!replay(&mut tx, WebhookId::new(sample::uuid()), a.id, at(9)).await.unwrap());
             tx.commit().await.unwrap();
@@ -398,6 +405,11 @@ mod tests {
             assert_eq!(forget(&mut tx, at(100)).await.unwrap(), 1, "the one that waits is kept");
             tx.commit().await.unwrap();
             assert_eq!(list(&db, webhook, None, 9).await.unwrap(), [a]);
+            let mut tx = db.write().await.unwrap();
+            assert_eq!(clear(&mut tx, webhook).await.unwrap(), 1);
+            assert_eq!(clear(&mut tx, webhook).await.unwrap(), 0);
+            tx.commit().await.unwrap();
+            assert_eq!(list(&db, webhook, None, 9).await.unwrap(), []);
         })
         .await;
     }

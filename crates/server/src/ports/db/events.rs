@@ -202,6 +202,16 @@ pub async fn raise_epoch(tx: &mut Tx, id: EventId) -> Result<Option<u32>, DbErro
     row.map(|row| row.small("epoch")).transpose()
 }
 
+/// The event called `id`, inside a transaction.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn read(tx: &mut Tx, id: EventId) -> Result<Option<Event>, DbError> {
+    let row = tx.one(counted_where!("WHERE e.id = $1"), [id.into()]).await?;
+    Ok(row.as_ref().map(counted).transpose()?.map(|counted| counted.event))
+}
+
 /// Holds an event's row until the transaction ends.
 ///
 /// # Errors

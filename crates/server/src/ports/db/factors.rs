@@ -2,6 +2,7 @@
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::Digest;
+use stagedoor_domain::fact::Factor;
 use stagedoor_domain::id::{PasskeyId, UserId};
 
 use super::{Db, DbError, Row, Tx};
@@ -155,15 +156,23 @@ pub async fn delete_passkey(tx: &mut Tx, user: UserId, id: PasskeyId) -> Result<
     Ok(tx.execute(sql, [id.into(), user.into()]).await? > 0)
 }
 
-/// Takes every second factor away from an account, for somebody who has lost theirs.
+/// Takes every second factor away from an account, for somebody who has lost theirs; says which there were.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn forget_all(tx: &mut Tx, user: UserId) -> Result<(), DbError> {
-    set_totp(tx, user, None, 0).await?;
-    set_recovery(tx, user, &[]).await?;
-    tx.execute("DELETE FROM passkeys WHERE user_id = $1", [user.into()]).await.map(|_| ())
+pub async fn forget_all(tx: &mut Tx, user: UserId) -> Result<Vec<Factor>, DbError> {
+    let mut gone = Vec::new();
+    for (factor, sql) in [
+        (Factor::Totp, "UPDATE users SET totp_sealed = NULL, totp_step = 0 WHERE id = $1 AND totp_sealed IS NOT NULL"),
+        (Factor::Passkey, "DELETE FROM passkeys WHERE user_id = $1"),
+        (Factor::Recovery, "DELETE FROM recovery_codes WHERE user_id = $1"),
+    ] {
+        if tx.execute(sql, [user.into()]).await? > 0 {
+            gone.push(factor);
+        }
+    }
+    Ok(gone)
 }
 
 #[cfg(test)]
@@ -238,7 +247,8 @@ mod tests {
             assert!(!delete_passkey(&mut tx, bob, new.id).await.unwrap());
             assert!(delete_passkey(&mut tx, ada, new.id).await.unwrap());
             insert_passkey(&mut tx, &new).await.unwrap();
-            forget_all(&mut tx, ada).await.unwrap();
+            assert_eq!(forget_all(&mut tx, ada).await.unwrap(), [Factor::Passkey]);
+            assert_eq!(forget_all(&mut tx, ada).await.unwrap(), []);
             tx.commit().await.unwrap();
             assert!(passkeys(&db, ada).await.unwrap().is_empty());
         })

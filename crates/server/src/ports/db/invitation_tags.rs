@@ -35,6 +35,22 @@ pub async fn add(
     tx.many(&ADD, rows.collect()).await
 }
 
+/// Puts tags of their own on each of these people; those who have one keep it.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn add_each(
+    tx: &mut Tx,
+    allowed: &Allowed<Organise>,
+    people: &[(InvitationId, Vec<String>)],
+) -> Result<(), DbError> {
+    let rows = people
+        .iter()
+        .flat_map(|(id, tags)| tags.iter().map(|tag| vec![allowed.event.into(), tag.as_str().into(), (*id).into()]));
+    tx.many(&ADD, rows.collect()).await
+}
+
 /// Takes tags off people who have them.
 ///
 /// # Errors

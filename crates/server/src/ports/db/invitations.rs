@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use stagedoor_domain::Time;
-use stagedoor_domain::access::{Allowed, Digest, InvitationState, Moderate, Organise};
+use stagedoor_domain::access::{Allowed, Bring, Digest, InvitationState, Moderate, Organise};
 use stagedoor_domain::id::{EventId, InvitationId};
 
 use super::fold::fold;
@@ -180,6 +180,25 @@ static INSERT: Many = Many::new(
 /// [`DbError::Exists`] for a code that somebody has already (make another one), or a telephone number that somebody at
 /// this event has.
 pub async fn insert_all(tx: &mut Tx, _: &Allowed<Organise>, new: &[(Invitation, Hashes)]) -> Result<(), DbError> {
+    write(tx, new).await
+}
+
+/// Adds the guest of somebody who is inside. The row of the host is locked by whoever calls.
+///
+/// # Errors
+///
+/// As [`insert_all`].
+pub async fn insert_guest(
+    tx: &mut Tx,
+    allowed: &Allowed<Bring>,
+    guest: &Invitation,
+    hashes: &Hashes,
+) -> Result<(), DbError> {
+    let guest = Invitation { event: allowed.event, guest_of: Some(allowed.host), ..guest.clone() };
+    write(tx, &[(guest, *hashes)]).await
+}
+
+async fn write(tx: &mut Tx, new: &[(Invitation, Hashes)]) -> Result<(), DbError> {
     let rows = new.iter().map(|(invitation, hashes)| {
         vec![
             invitation.id.into(),
@@ -320,6 +339,21 @@ pub async fn set_contact(
 pub async fn set_language(tx: &mut Tx, _: &Allowed<Organise>, id: InvitationId, language: &str) -> Result<(), DbError> {
     let sql = "UPDATE invitations SET language = $1 WHERE id = $2";
     tx.execute(sql, [language.into(), id.into()]).await.map(|_| ())
+}
+
+/// Lets somebody bring this many guests; whoever may bring more goes on doing so.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn raise_plus_ones(
+    tx: &mut Tx,
+    _: &Allowed<Organise>,
+    id: InvitationId,
+    plus_ones: u32,
+) -> Result<(), DbError> {
+    let sql = "UPDATE invitations SET plus_ones = $1 WHERE id = $2 AND plus_ones < $1";
+    tx.execute(sql, [plus_ones.into(), id.into()]).await.map(|_| ())
 }
 
 /// One invitation of `event`.
@@ -486,6 +520,26 @@ pub async fn of_ids(db: &Db, ids: &[InvitationId]) -> Result<Vec<Invitation>, Db
 /// Guests of one person that are told of at most: more than anybody may bring.
 const GUESTS_MAX: u32 = 1_000;
 
+/// Whom somebody brought along and who is not withdrawn.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn guests_in(tx: &mut Tx, host: InvitationId) -> Result<Vec<InvitationId>, DbError> {
+    let sql = "SELECT id FROM invitations WHERE guest_of = $1 AND revoked_at IS NULL ORDER BY id LIMIT $2";
+    tx.all(sql, [host.into(), GUESTS_MAX.into()]).await?.iter().map(|row| row.parse("id")).collect()
+}
+
+/// How many guests somebody brought, whatever became of them.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn brought(tx: &mut Tx, host: InvitationId) -> Result<u32, DbError> {
+    let row = tx.one("SELECT COUNT(*) AS n FROM invitations WHERE guest_of = $1", [host.into()]).await?;
+    row.map_or(Ok(0), |row| row.small("n"))
+}
+
 /// Whom somebody brings along, in the order of their invitations.
 ///
 /// # Errors
@@ -575,12 +629,18 @@ pub async fn count(db: &Db, event: EventId) -> Result<u64, DbError> {
 
 /// The invitation of `event` with this code, in whatever state.
 ///
+/// Asked for is whichever comes next in the order of the hashes: a code that nobody has reads a row like one of another
+/// event, and takes as long.
+///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
 pub async fn by_code(db: &Db, event: EventId, code: Digest) -> Result<Option<Invitation>, DbError> {
-    let sql = select!("WHERE event_id = $1 AND code_hash = $2");
-    db.one(sql, [event.into(), code.into()]).await?.as_ref().map(invitation).transpose()
+    let sql =
+        concat!("SELECT ", columns!(), ", code_hash FROM invitations WHERE code_hash >= $1 ORDER BY code_hash LIMIT 1");
+    let Some(row) = db.one(sql, [code.into()]).await? else { return Ok(None) };
+    let found = row.digest("code_hash")? == code && row.parse::<EventId>("event_id")? == event;
+    found.then(|| invitation(&row)).transpose()
 }
 
 /// The same invitation as it is now, held until the transaction ends: an update that changes nothing locks a row on

@@ -292,6 +292,8 @@ pub async fn make(
 ///
 /// [`DbError::Gone`] without such an event or invitation.
 pub async fn insert_single(tx: &mut Tx, new: &NewSingle, now: Time) -> Result<(), DbError> {
+    // First the pace, then the row, which holds its invitation.
+    wake(tx, new.event, now).await?;
     let sql = "INSERT INTO messages (id, event_id, invitation_id, channel, kind, round, code_generation, state,
                    payload_sealed, claim, attempts, looks, missing, not_before, segments, cost_milli, created_at)
                VALUES ($1, $2, $3, $4, $5, 0, 0, 'queued', $6, 0, 0, 0, 0, $7, 0, 0, $7)";
@@ -304,8 +306,7 @@ pub async fn insert_single(tx: &mut Tx, new: &NewSingle, now: Time) -> Result<()
         new.payload.clone().into(),
         now.into(),
     ];
-    tx.execute(sql, args).await?;
-    wake(tx, new.event, now).await
+    tx.execute(sql, args).await.map(|_| ())
 }
 
 /// Calls off what waits to tell somebody an older code than they have now.
@@ -326,6 +327,8 @@ pub async fn supersede(tx: &mut Tx, invitation: InvitationId) -> Result<(), DbEr
 ///
 /// Any [`DbError`] of a statement.
 pub async fn retry(tx: &mut Tx, event: EventId, id: MessageId, now: Time) -> Result<bool, DbError> {
+    // First the pace, then the row.
+    wake(tx, event, now).await?;
     let sql = "UPDATE messages SET state = 'queued', failure = NULL, held = NULL, attempts = 0, looks = 0, missing = 0,
                    not_before = $1
                WHERE id = $2 AND event_id = $3 AND state IN ('failed', 'suppressed')
@@ -335,7 +338,39 @@ pub async fn retry(tx: &mut Tx, event: EventId, id: MessageId, now: Time) -> Res
         let sql = "UPDATE sends SET state = 'running' WHERE id = $1 AND state IN ('done', 'cancelled')";
         tx.execute(sql, [send.into()]).await?;
     }
-    wake(tx, event, now).await.map(|()| true)
+    Ok(true)
+}
+
+/// A person decides: messages of a send that failed behind `after`, in the order of their ids and at most `limit`, are
+/// tried again; not those of which nobody knows whether they went out. Returns which.
+///
+/// # Errors
+///
+/// [`DbError::Gone`] without such an event.
+pub async fn retry_failed(
+    tx: &mut Tx,
+    (event, send): (EventId, SendId),
+    after: Option<MessageId>,
+    now: Time,
+    limit: u32,
+) -> Result<Vec<MessageId>, DbError> {
+    wake(tx, event, now).await?;
+    // The conditions stand twice: on PostgreSQL whoever waited for a row sees only the outer ones again.
+    let sql = "UPDATE messages SET state = 'queued', failure = NULL, held = NULL, attempts = 0, looks = 0, missing = 0,
+                   not_before = $1
+               WHERE state = 'failed' AND failure <> 'unknown' AND id IN
+                   (SELECT id FROM messages WHERE send_id = $2 AND event_id = $3 AND state = 'failed'
+                    AND failure <> 'unknown' AND id > $4 ORDER BY id LIMIT $5)
+               RETURNING id";
+    let after = after.unwrap_or(MessageId::new(uuid::Uuid::nil()));
+    let rows = tx.all(sql, [now.into(), send.into(), event.into(), after.into(), limit.into()]).await?;
+    let mut tried = rows.iter().map(|row| row.parse("id")).collect::<Result<Vec<_>, _>>()?;
+    tried.sort_unstable();
+    if !tried.is_empty() {
+        let sql = "UPDATE sends SET state = 'running' WHERE id = $1 AND state IN ('done', 'cancelled')";
+        tx.execute(sql, [send.into()]).await?;
+    }
+    Ok(tried)
 }
 
 /// The message of a send whose turn it is.
@@ -516,6 +551,16 @@ pub async fn settle(tx: &mut Tx, message: &Message, to: State, settled: Settled)
     Ok(true)
 }
 
+/// To which event a message belongs and to whom it goes, as a reader sees it: what is held before the message itself.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn about(db: &Db, id: MessageId) -> Result<Option<(EventId, Option<InvitationId>)>, DbError> {
+    let row = db.one("SELECT event_id, invitation_id FROM messages WHERE id = $1", [id.into()]).await?;
+    row.map(|row| Ok((row.parse("event_id")?, row.parse_maybe("invitation_id")?))).transpose()
+}
+
 /// The message called `id`, held until the transaction ends.
 ///
 /// # Errors
@@ -544,7 +589,8 @@ pub async fn forget(tx: &mut Tx, invitation: InvitationId) -> Result<(), DbError
 
 // How fast, and for how much.
 
-/// Says that an event has something to send now.
+/// Says that an event has something to send now, and holds its pace until the transaction ends: before invitations and
+/// messages, as [the order of rows](super#the-order-of-rows) says.
 ///
 /// # Errors
 ///
@@ -728,6 +774,61 @@ mod tests {
                 tallies.iter().map(|(id, tally)| (*id, tally.queued)).collect::<Vec<_>>(),
                 [(second.id, 1), (round.id, 1)]
             );
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_failed_for_sure_is_tried_again_in_steps_and_each_once() {
+        both(async |db| {
+            let event = sample::event(&db).await.id;
+            let (send, other) = (sample_send(event), sends::Send { round: 1, ..sample_send(event) });
+            let elsewhere = (sample::event(&db).await.id, send.id);
+            let mut tx = db.write().await.unwrap();
+            for send in [&send, &other] {
+                sends::insert(&mut tx, &proof::organise(event), send).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            let mut failed = Vec::new();
+            for failure in [Failure::Unavailable, Failure::Unknown, Failure::BadAddress, Failure::Undelivered] {
+                let invitation = sample::invitation(&db, event).await.id;
+                for send in [&send, &other] {
+                    let id = MessageId::new(sample::uuid());
+                    let mut tx = db.write().await.unwrap();
+                    make(&mut tx, id, send, invitation, at(5)).await.unwrap();
+                    let queued = lock(&mut tx, id).await.unwrap().unwrap();
+                    let settled = Settled { failure: Some(failure), ..Settled::default() };
+                    assert!(settle(&mut tx, &queued, State::Failed, settled).await.unwrap());
+                    tx.commit().await.unwrap();
+                    if send.round == 0 && failure != Failure::Unknown {
+                        failed.push(id);
+                    }
+                }
+            }
+            failed.sort_unstable();
+            let why = sends::failures(&db, event, send.id, send.id).await.unwrap();
+            assert_eq!(why.len(), 4);
+            assert!(why.contains(&(send.id, Failure::Unknown, 1)), "{why:?}");
+            let mut tx = db.write().await.unwrap();
+            sends::fully_expanded(&mut tx, send.id).await.unwrap();
+            assert_eq!(
+                sends::finish(&mut tx, send.id).await.unwrap(),
+                Some(stagedoor_domain::message::SendState::Done)
+            );
+            assert_eq!(retry_failed(&mut tx, elsewhere, None, at(9), 9).await.unwrap(), []);
+            let here = (event, send.id);
+            let first = retry_failed(&mut tx, here, None, at(9), 2).await.unwrap();
+            assert_eq!(first, failed[..2]);
+            // What fails again meanwhile is behind us.
+            let again = lock(&mut tx, first[0]).await.unwrap().unwrap();
+            let settled = Settled { failure: Some(Failure::BadAddress), ..Settled::default() };
+            assert!(settle(&mut tx, &again, State::Failed, settled).await.unwrap());
+            assert_eq!(retry_failed(&mut tx, here, first.last().copied(), at(9), 2).await.unwrap(), failed[2..]);
+            assert_eq!(retry_failed(&mut tx, here, failed.last().copied(), at(9), 2).await.unwrap(), []);
+            assert_eq!(next_of_send(&mut tx, send.id, at(9)).await.unwrap().unwrap().attempts, 0);
+            tx.commit().await.unwrap();
+            let now = sends::get(&db, event, send.id).await.unwrap().unwrap();
+            assert_eq!(now.state, stagedoor_domain::message::SendState::Running);
         })
         .await;
     }

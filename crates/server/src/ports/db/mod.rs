@@ -7,6 +7,22 @@
 //! begin immediately, so a read inside one cannot be overtaken; PostgreSQL runs at READ COMMITTED, so a transaction that
 //! must not be overtaken begins with an `UPDATE` of the row it is about. Durability on SQLite is that of WAL with
 //! `synchronous = NORMAL`: nothing is lost when the process dies; the last moments may be when the power does.
+//!
+//! # The order of rows
+//!
+//! Whoever holds several rows takes them in one order, so that no two transactions wait for each other for ever:
+//!
+//! 1. what is worked off in steps: an import, an order for new codes;
+//! 2. the event ([`events::lock`]): whoever will hold more than one invitation of it, or more than one session;
+//! 3. its pace ([`messages::wake`], [`messages::take_turn`]): whoever will write to it later;
+//! 4. an order to send;
+//! 5. invitations ([`invitations::lock`], [`sessions::hold_invitation`]);
+//! 6. the session of an invitation, then the question about its code, then messages to its person;
+//! 7. what is only added, and incidents.
+//!
+//! Of the rows of one event, whoever holds the event may take several of one kind in any order. Only the deletion of an
+//! event takes everything at once: a transaction that PostgreSQL ends because of it is told
+//! [`DbError::Unavailable`], and is true or not as a whole.
 
 mod value;
 
@@ -15,6 +31,7 @@ pub mod api_tokens;
 pub mod broadcasts;
 pub mod browsers;
 pub mod concurrency;
+pub mod content_keys;
 pub mod deliveries;
 pub mod events;
 pub mod factors;
@@ -30,6 +47,7 @@ pub mod messages;
 pub mod names;
 pub mod opt_outs;
 pub mod personal;
+pub mod renewals;
 pub mod sealed;
 pub mod segments;
 pub mod selection;
@@ -52,8 +70,9 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use value::{Row, Value};
@@ -82,6 +101,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "room", include_str!("../../../migrations/0008_room.sql")),
     (9, "admission", include_str!("../../../migrations/0009_admission.sql")),
     (10, "people", include_str!("../../../migrations/0010_people.sql")),
+    (14, "renewals", include_str!("../../../migrations/0014_renewals.sql")),
+    (16, "counted", include_str!("../../../migrations/0016_counted.sql")),
+    (17, "content keys", include_str!("../../../migrations/0017_content_keys.sql")),
+    (19, "publishing", include_str!("../../../migrations/0019_publishing.sql")),
 ];
 
 /// The migration with a part for each database: triggers have no common language.
@@ -119,25 +142,38 @@ pub enum DbError {
     Migrate(#[source] MigrateError),
 }
 
+impl DbError {
+    /// It may answer, but not in the time that there is.
+    #[must_use]
+    pub fn late() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+}
+
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match &error {
             E::Database(database) if database.is_unique_violation() => Self::Exists,
             E::Database(database) if database.is_foreign_key_violation() => Self::Gone,
-            // SQLite: busy or locked for longer than the busy timeout, or a disk that is full or gone.
-            E::Database(database)
-                if database.code().is_some_and(|code| {
-                    let code = code.parse::<i32>().unwrap_or(0) & 0xff;
-                    matches!(code, 5 | 6 | 10 | 13 | 14)
-                }) =>
-            {
-                Self::Unavailable(error)
-            }
+            E::Database(database) if passes(&**database) => Self::Unavailable(error),
             E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => Self::Unavailable(error),
             _ => Self::Failed(error),
         }
     }
+}
+
+/// Whether what the database says may be otherwise in a moment.
+fn passes(error: &(dyn DatabaseError + 'static)) -> bool {
+    let code = error.code().unwrap_or_default();
+    if error.try_downcast_ref::<PgDatabaseError>().is_some() {
+        // The line broke (08), nothing is left to work with (53), somebody stopped or is starting it (57P), its disk
+        // failed (58), it is a standby (25006), or two waited for each other and one had to give way (40).
+        let passing = ["08", "40", "53", "57P", "58"];
+        return passing.iter().any(|class| code.starts_with(class)) || code == "25006";
+    }
+    // SQLite: busy or locked for longer than the busy timeout, or a disk that is full or gone.
+    matches!(code.parse::<i32>().unwrap_or(0) & 0xff, 5 | 6 | 10 | 13 | 14)
 }
 
 /// A pool of connections; cheap to clone.
@@ -165,8 +201,11 @@ pub enum Tx {
 
 /// Runs one query on whichever executor, with the arguments bound for whichever database.
 macro_rules! run {
-    ($kind:ident, $executor:expr, $sql:expr, $args:expr, $how:ident) => {{
-        let mut query = sqlx::query::<sqlx::$kind>($sql);
+    ($kind:ident, $executor:expr, $sql:expr, $args:expr, $how:ident) => {
+        run!(kept = true, $kind, $executor, $sql, $args, $how)
+    };
+    (kept = $kept:literal, $kind:ident, $executor:expr, $sql:expr, $args:expr, $how:ident) => {{
+        let mut query = sqlx::query::<sqlx::$kind>($sql).persistent($kept);
         for value in $args {
             query = match value {
                 Value::Text(value) => query.bind(value),
@@ -252,6 +291,26 @@ impl Db {
             }
             Self::Postgres(pool) => run!(Postgres, pool, sql, args, fetch_all)?.into_iter().map(Row::from).collect(),
         })
+    }
+
+    /// As [`all`](Self::all), for a question whose best way depends on its arguments: PostgreSQL plans it for them every time,
+    /// where it would otherwise settle for one plan that knows none of them.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`] of a statement.
+    pub async fn all_planned(
+        &self,
+        sql: &'static str,
+        args: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Sqlite { .. } => self.all(sql, args).await,
+            Self::Postgres(pool) => {
+                let rows = run!(kept = false, Postgres, pool, sql, args, fetch_all)?;
+                Ok(rows.into_iter().map(Row::from).collect())
+            }
+        }
     }
 
     /// The only row of a reading query, if there is one.
@@ -440,6 +499,8 @@ fn before<I>(cursor: Option<I>, id: impl FnOnce(uuid::Uuid) -> I) -> I {
 
 #[cfg(test)]
 mod tests {
+    use stagedoor_testkit::database::Scratch;
+
     use super::testing::{both, values};
     use super::*;
 
@@ -489,6 +550,43 @@ mod tests {
             assert!(matches!(db.one("SELECT nonsense FROM settings", []).await, Err(DbError::Failed(_))));
         })
         .await;
+    }
+
+    /// Only SQLite has no such moments: it has one writer, and nobody stops it but us.
+    #[tokio::test]
+    async fn a_postgresql_that_is_stopped_or_lets_another_go_first_is_unavailable_and_not_broken() {
+        let scratch = Scratch::postgres().await;
+        let db = Db::open(scratch.url()).await.unwrap();
+        let insert = "INSERT INTO settings (name, value) VALUES ($1, $1)";
+        let mut tx = db.write().await.unwrap();
+        for name in ["a", "b"] {
+            tx.execute(insert, [name.into()]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+
+        let mut tx = db.write().await.unwrap();
+        let pid =
+            tx.one("SELECT CAST(pg_backend_pid() AS BIGINT) AS pid", []).await.unwrap().unwrap().int("pid").unwrap();
+        db.one("SELECT pg_terminate_backend(CAST($1 AS INTEGER), 5000) AS gone", [pid.into()]).await.unwrap();
+        let error = tx.execute(insert, ["c".into()]).await.unwrap_err();
+        assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
+        drop(tx);
+
+        let update = "UPDATE settings SET value = 'x' WHERE name = $1";
+        let (mut one, mut other) = (db.write().await.unwrap(), db.write().await.unwrap());
+        one.execute(update, ["a".into()]).await.unwrap();
+        other.execute(update, ["b".into()]).await.unwrap();
+        let (first, second) =
+            tokio::join!(async { one.execute(update, ["b".into()]).await.map(|_| drop(one)) }, async {
+                other.execute(update, ["a".into()]).await.map(|_| drop(other))
+            },);
+        let lost = [first, second].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+        assert!(matches!(lost[..], [DbError::Unavailable(_)]), "{lost:?}");
+
+        let error = db.one("SELECT $1 AS text", ["\0".into()]).await.unwrap_err();
+        assert!(matches!(error, DbError::Failed(_)), "what is wrong stays wrong: {error:?}");
+        db.close().await;
+        scratch.remove().await;
     }
 
     #[tokio::test]

@@ -19,6 +19,8 @@ pub enum Column {
     WebhookBefore,
     /// The key of an uploaded list.
     ImportFile,
+    /// What a stretch of a broadcast is encrypted with.
+    ContentKey,
     /// A message to nobody who is invited; others are sealed by the key of their person.
     Message,
 }
@@ -52,8 +54,15 @@ macro_rules! sql {
 
 impl Column {
     /// Every one of them.
-    pub const ALL: [Self; 6] =
-        [Self::StreamKey, Self::Totp, Self::Webhook, Self::WebhookBefore, Self::ImportFile, Self::Message];
+    pub const ALL: [Self; 7] = [
+        Self::StreamKey,
+        Self::Totp,
+        Self::Webhook,
+        Self::WebhookBefore,
+        Self::ImportFile,
+        Self::ContentKey,
+        Self::Message,
+    ];
 
     fn sql(self) -> Sql {
         match self {
@@ -62,6 +71,7 @@ impl Column {
             Self::Webhook => sql!("webhooks", "secret_sealed", ""),
             Self::WebhookBefore => sql!("webhooks", "previous_sealed", ""),
             Self::ImportFile => sql!("imports", "file_key", ""),
+            Self::ContentKey => sql!("content_keys", "sealed", ""),
             Self::Message => sql!("messages", "payload_sealed", " AND invitation_id IS NULL"),
         }
     }

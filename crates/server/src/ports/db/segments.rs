@@ -25,7 +25,8 @@ pub struct Numbered {
 pub async fn insert(db: &Db, stream: StreamId, kind: Kind, numbered: &Numbered) -> Result<(), DbError> {
     let Numbered { segment, discontinuity_sequence } = numbered;
     let sql = "INSERT INTO segments (stream_id, kind, msn, duration_us, wall_ms, discontinuity, discontinuity_sequence, \
-        gap, init_id, bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (stream_id, kind, msn) DO NOTHING";
+        gap, init_id, bytes, key_msn) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+        ON CONFLICT (stream_id, kind, msn) DO NOTHING";
     let duration_us = i64::try_from(segment.duration.as_micros()).unwrap_or(i64::MAX);
     let mut tx = db.write().await?;
     let values = [
@@ -39,6 +40,7 @@ pub async fn insert(db: &Db, stream: StreamId, kind: Kind, numbered: &Numbered) 
         segment.gap.into(),
         segment.init.into(),
         segment.bytes.into(),
+        segment.key.into(),
     ];
     tx.execute(sql, values).await?;
     tx.commit().await
@@ -50,7 +52,7 @@ pub async fn insert(db: &Db, stream: StreamId, kind: Kind, numbered: &Numbered) 
 ///
 /// Any [`DbError`] of a statement.
 pub async fn of(db: &Db, stream: StreamId, kind: Kind) -> Result<Vec<Numbered>, DbError> {
-    let sql = "SELECT msn, duration_us, wall_ms, discontinuity, discontinuity_sequence, gap, init_id, bytes \
+    let sql = "SELECT msn, duration_us, wall_ms, discontinuity, discontinuity_sequence, gap, init_id, bytes, key_msn \
         FROM segments WHERE stream_id = $1 AND kind = $2 ORDER BY msn";
     db.all(sql, [stream.into(), kind.as_str().into()]).await?.iter().map(read).collect()
 }
@@ -64,6 +66,7 @@ fn read(row: &Row) -> Result<Numbered, DbError> {
         gap: row.bool("gap")?,
         init: u32::try_from(row.count("init_id")?).map_err(|_| DbError::Corrupt("init_id".to_owned()))?,
         bytes: row.count("bytes")?,
+        key: row.count_maybe("key_msn")?,
     };
     Ok(Numbered { segment, discontinuity_sequence: row.count("discontinuity_sequence")? })
 }
@@ -106,6 +109,7 @@ mod tests {
             gap: msn == 8,
             init: 3,
             bytes: 250_000,
+            key: (msn != 9).then_some(5),
         };
         Numbered { segment, discontinuity_sequence: 4 }
     }

@@ -1,7 +1,8 @@
 //! Some of an event's invitees, by name or by what they have in common: what every list, count and act on many asks.
 //!
-//! One text answers every filter: it walks `invitations_by_name`, which holds all that a filter looks at. What is looked
-//! for rarely (a tag, a whole number or address) has a text of its own that begins at its own index.
+//! One text answers every filter: it walks `invitations_by_name`, which holds all that a filter looks at. A whole number or
+//! address has a text of its own that begins at its own index. So has a tag, whose people stand in the order of their ids
+//! too: a page of them is read from there as far as it goes, while all of them are counted beside the walk.
 
 use serde::{Deserialize, Serialize};
 use stagedoor_domain::access::{Digest, InvitationState};
@@ -60,14 +61,48 @@ pub struct Filter {
     pub blocked: Option<bool>,
 }
 
-/// The keyed hash of a whole number or address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The keyed hashes of a whole number or address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reached {
     /// Of a telephone number.
-    Phone(Digest),
+    Phone(Hashes),
     /// Of an e-mail address.
-    Email(Digest),
+    Email(Hashes),
+}
+
+/// Under which a row may be found: the present one, and older ones while rows move to it. At most [`Hashes::MAX`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct Hashes(Vec<Digest>);
+
+/// As rows keep them: one alone, in those that were written when there was one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    One(Digest),
+    Several(Vec<Digest>),
+}
+
+impl From<Written> for Hashes {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::One(hash) => Self(vec![hash]),
+            Written::Several(hashes) => Self(hashes),
+        }
+    }
+}
+
+impl Hashes {
+    /// As many keys as there may be, beside which a row finds none.
+    pub const MAX: usize = 8;
+
+    /// These, the present one first; what is more than [`MAX`](Self::MAX) is left away.
+    #[must_use]
+    pub fn new(mut hashes: Vec<Digest>) -> Self {
+        hashes.truncate(Self::MAX);
+        Self(hashes)
+    }
 }
 
 /// Some of a selection, in the order of their ids.
@@ -84,7 +119,8 @@ macro_rules! reached {
         concat!(
             "AND i.",
             $column,
-            " = $11 AND (CAST($12 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM invitation_tags t
+            " IN ($11, $22, $23, $24, $25, $26, $27, $28)
+             AND (CAST($12 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM invitation_tags t
              WHERE t.event_id = $1 AND t.invitation_id = i.id
              AND t.tag IN ($12, $13, $14, $15, $16, $17, $18, $19, $20, $21)))"
         )
@@ -93,10 +129,15 @@ macro_rules! reached {
 
 macro_rules! text {
     ($what:literal, $besides:expr, $rest:literal) => {
+        text!($what, "invitations i WHERE", $besides, $rest)
+    };
+    ($what:literal, $from:literal, $besides:expr, $rest:literal) => {
         concat!(
             "SELECT ",
             $what,
-            " FROM invitations i WHERE i.event_id = $1
+            " FROM ",
+            $from,
+            " i.event_id = $1
              AND (CAST($4 AS TEXT) IS NULL OR i.name_folded LIKE $4 ESCAPE '!')
              AND (CAST($5 AS TEXT) IS NULL OR i.name_folded LIKE $5 ESCAPE '!')
              AND (CAST($6 AS TEXT) IS NULL OR i.name_folded LIKE $6 ESCAPE '!')
@@ -111,10 +152,12 @@ macro_rules! text {
     };
 }
 
-/// The same question in four texts: for everybody, for those with one of some tags, for those with a number, for those
-/// with an address.
+/// The same question in five texts: for everybody, for those with one of several tags, for those with a number, for those
+/// with an address, for those with a tag.
+type Texts = [&'static str; 5];
+
 macro_rules! texts {
-    ($what:literal, $rest:literal) => {
+    ($what:literal, $rest:literal, $tagged:expr) => {
         [
             text!($what, "", $rest),
             text!(
@@ -125,13 +168,78 @@ macro_rules! texts {
             ),
             text!($what, reached!("phone_hash"), $rest),
             text!($what, reached!("email_hash"), $rest),
+            $tagged,
         ]
     };
 }
 
-const OLDEST: [&str; 4] = texts!("i.id AS id", "AND i.id > $2 ORDER BY i.id LIMIT $3");
-const NEWEST: [&str; 4] = texts!("i.id AS id", "AND i.id < $2 ORDER BY i.id DESC LIMIT $3");
-const BY_STATE: [&str; 4] = texts!("i.state AS state, COUNT(*) AS n", "AND i.id > $2 GROUP BY i.state LIMIT $3");
+/// Ids of those with a tag. Cross joined, because SQLite then begins with the first table.
+macro_rules! tagged {
+    ($rest:literal) => {
+        text!(
+            "i.id AS id",
+            "invitation_tags t CROSS JOIN invitations i WHERE i.event_id = t.event_id AND i.id = t.invitation_id AND",
+            "AND t.event_id = $1 AND t.tag = $11",
+            $rest
+        )
+    };
+}
+
+/// Some ids of an event.
+macro_rules! these {
+    ($besides:literal) => {
+        concat!(
+            "SELECT id FROM invitations WHERE event_id = $1 AND id IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
+             $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33,
+             $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51) ",
+            $besides,
+            " ORDER BY id"
+        )
+    };
+}
+
+/// How people are read, oldest first: by a filter, and by their ids.
+struct Oldest {
+    matching: Texts,
+    these: &'static str,
+}
+
+const INVITED: Oldest = Oldest {
+    matching: texts!(
+        "i.id AS id",
+        "AND i.id > $2 ORDER BY i.id LIMIT $3",
+        tagged!("AND t.invitation_id > $2 ORDER BY t.invitation_id LIMIT $3")
+    ),
+    these: these!(""),
+};
+const REMEMBERED: Oldest = Oldest {
+    matching: texts!(
+        "i.id AS id",
+        "AND i.erased_at IS NULL AND i.id > $2 ORDER BY i.id LIMIT $3",
+        tagged!("AND i.erased_at IS NULL AND t.invitation_id > $2 ORDER BY t.invitation_id LIMIT $3")
+    ),
+    these: these!("AND erased_at IS NULL"),
+};
+const NEWEST: Texts = texts!(
+    "i.id AS id",
+    "AND i.id < $2 ORDER BY i.id DESC LIMIT $3",
+    tagged!("AND t.invitation_id < $2 ORDER BY t.invitation_id DESC LIMIT $3")
+);
+const BY_STATE: Texts = texts!(
+    "i.state AS state, COUNT(*) AS n",
+    "AND i.id > $2 GROUP BY i.state LIMIT $3",
+    text!(
+        "i.state AS state, COUNT(*) AS n",
+        "AND i.id IN (SELECT t.invitation_id FROM invitation_tags t WHERE t.event_id = $1 AND t.tag = $11)",
+        "AND i.id > $2 GROUP BY i.state LIMIT $3"
+    )
+);
+
+/// The same of everybody: in the order of `invitations_by_state`.
+const ALL_BY_STATE: &str = "SELECT state, COUNT(*) AS n FROM invitations WHERE event_id = $1 GROUP BY state LIMIT $2";
+
+/// Rows of an answer by state: there are fewer states.
+const STATES: u32 = 100;
 
 impl Filter {
     /// Whoever's name has all words of `search` in it.
@@ -149,7 +257,7 @@ impl Filter {
     /// The text of `texts` that answers this filter, and its arguments.
     fn asked(
         &self,
-        texts: [&'static str; 4],
+        texts: Texts,
         event: EventId,
         bound: Option<InvitationId>,
         limit: u32,
@@ -163,21 +271,27 @@ impl Filter {
         args.push(one_of(states).into());
         args.push(one_of(self.languages.iter().map(String::as_str)).into());
         args.push(self.blocked.map(i64::from).into());
-        let text = match (self.contact, self.tags.is_empty()) {
-            (Some(Reached::Phone(hash)), _) => {
-                args.push(hash.into());
-                texts[2]
+        let (text, hashes) = match (&self.contact, self.tags.is_empty()) {
+            (Some(Reached::Phone(hashes)), _) => (texts[2], Some(hashes)),
+            (Some(Reached::Email(hashes)), _) => (texts[3], Some(hashes)),
+            (None, false) if self.tags.len() > 1 => (texts[1], None),
+            (None, false) => {
+                args.extend(self.tags.first().map(|tag| tag.as_str().into()));
+                return (texts[4], args);
             }
-            (Some(Reached::Email(hash)), _) => {
-                args.push(hash.into());
-                texts[3]
-            }
-            (None, false) => texts[1],
             (None, true) => return (texts[0], args),
         };
+        // What is missing is filled up with the last one; without any, nobody is found.
+        let last = hashes.and_then(|Hashes(hashes)| hashes.last()).copied();
+        let mut hashes = hashes.map(|Hashes(hashes)| {
+            let all = hashes.iter().copied().map(Some).chain(std::iter::repeat(last));
+            all.take(Hashes::MAX).map(Value::from).collect::<Vec<_>>().into_iter()
+        });
+        args.extend(hashes.as_mut().and_then(Iterator::next));
         let last = self.tags.last().map(String::as_str);
         let tags = self.tags.iter().map(|tag| Some(tag.as_str())).chain(std::iter::repeat(last));
         args.extend(tags.take(TAGS_MAX).map(Value::from));
+        args.extend(hashes.into_iter().flatten());
         (text, args)
     }
 }
@@ -213,6 +327,32 @@ pub async fn page(
     after: Option<InvitationId>,
     limit: u32,
 ) -> Result<Page, DbError> {
+    oldest(db, event, &INVITED, selection, after, limit).await
+}
+
+/// As [`page`], without those who were forgotten.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn remembered(
+    db: &Db,
+    event: EventId,
+    selection: &Selection,
+    after: Option<InvitationId>,
+    limit: u32,
+) -> Result<Page, DbError> {
+    oldest(db, event, &REMEMBERED, selection, after, limit).await
+}
+
+async fn oldest(
+    db: &Db,
+    event: EventId,
+    texts: &Oldest,
+    selection: &Selection,
+    after: Option<InvitationId>,
+    limit: u32,
+) -> Result<Page, DbError> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     match selection {
         Selection::Ids { ids } => {
@@ -221,11 +361,11 @@ pub async fn page(
             ids.dedup();
             let next = (ids.len() > most).then(|| ids[most - 1]);
             ids.truncate(most);
-            Ok(Page { ids: invited(db, event, &ids).await?, next })
+            Ok(Page { ids: known(db, event, texts.these, &ids).await?, next })
         }
         Selection::Filter { filter, except } => {
-            let (sql, args) = filter.asked(OLDEST, event, after, limit);
-            let rows = db.all(sql, args).await?;
+            let (sql, args) = filter.asked(texts.matching, event, after, limit);
+            let rows = db.all_planned(sql, args).await?;
             let mut ids = rows.iter().map(|row| row.parse("id")).collect::<Result<Vec<_>, _>>()?;
             let next = if ids.len() == most { ids.last().copied() } else { None };
             ids.retain(|id| !except.contains(id));
@@ -234,16 +374,13 @@ pub async fn page(
     }
 }
 
-/// Those of `ids` who are invited to `event`, in their order.
-async fn invited(db: &Db, event: EventId, ids: &[InvitationId]) -> Result<Vec<InvitationId>, DbError> {
-    const SQL: &str = "SELECT id FROM invitations WHERE event_id = $1 AND id IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
-        $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34,
-        $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51) ORDER BY id";
+/// Those of `ids` whom `sql` knows, in their order.
+async fn known(db: &Db, event: EventId, sql: &'static str, ids: &[InvitationId]) -> Result<Vec<InvitationId>, DbError> {
     let mut known = Vec::with_capacity(ids.len());
     for some in ids.chunks(IDS) {
         let Some(last) = some.last() else { continue };
         let some = some.iter().chain(std::iter::repeat(last)).take(IDS).map(|id| Value::from(*id));
-        for row in db.all(SQL, std::iter::once(event.into()).chain(some)).await? {
+        for row in db.all(sql, std::iter::once(event.into()).chain(some)).await? {
             known.push(row.parse("id")?);
         }
     }
@@ -263,7 +400,7 @@ pub async fn newest(
     limit: u32,
 ) -> Result<Vec<InvitationId>, DbError> {
     let (sql, args) = filter.asked(NEWEST, event, Some(before(cursor, InvitationId::new)), limit);
-    db.all(sql, args).await?.iter().map(|row| row.parse("id")).collect()
+    db.all_planned(sql, args).await?.iter().map(|row| row.parse("id")).collect()
 }
 
 /// How many of those who match stand where.
@@ -272,9 +409,12 @@ pub async fn newest(
 ///
 /// Any [`DbError`] of a statement.
 pub async fn by_state(db: &Db, event: EventId, filter: &Filter) -> Result<Vec<(InvitationState, u64)>, DbError> {
-    // As many rows as there are states.
-    let (sql, args) = filter.asked(BY_STATE, event, None, 100);
-    let rows = db.all(sql, args).await?;
+    let rows = if filter.is_empty() {
+        db.all(ALL_BY_STATE, [event.into(), STATES.into()]).await?
+    } else {
+        let (sql, args) = filter.asked(BY_STATE, event, None, STATES);
+        db.all_planned(sql, args).await?
+    };
     rows.iter().map(|row| Ok((row.known("state", InvitationState::from_name)?, row.count("n")?))).collect()
 }
 
@@ -289,7 +429,7 @@ pub async fn count(db: &Db, event: EventId, selection: &Selection) -> Result<u64
             let mut ids = ids.clone();
             ids.sort_unstable();
             ids.dedup();
-            Ok(invited(db, event, &ids).await?.len() as u64)
+            Ok(known(db, event, INVITED.these, &ids).await?.len() as u64)
         }
         Selection::Filter { filter, except } => {
             let all: u64 = by_state(db, event, filter).await?.iter().map(|(_, n)| n).sum();
@@ -419,6 +559,8 @@ mod tests {
                 let expected: Vec<_> = expected.into_iter().map(|at: usize| all[at]).collect();
                 assert_eq!(found(Filter::named(search)).await, expected, "{search}");
             }
+            // Under seven newer keys there is nobody; rows have not moved yet.
+            let older = |hash: u8| Reached::Phone(Hashes::new((1..=hash).map(|byte| [byte; 32]).collect()));
             let tags = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
             for (filter, expected) in [
                 (Filter { states: vec![S::Sent, S::Delivered], ..Filter::default() }, vec![0, 1]),
@@ -431,14 +573,27 @@ mod tests {
                 (Filter { languages: tags(&["pt"]), ..Filter::default() }, vec![]),
                 (Filter { blocked: Some(true), ..Filter::default() }, vec![2]),
                 (Filter { blocked: Some(false), search: Some("ada".into()), ..Filter::default() }, vec![0, 4]),
-                (Filter { contact: Some(Reached::Phone([8; 32])), ..Filter::default() }, vec![2]),
-                (Filter { contact: Some(Reached::Email([9; 32])), ..Filter::default() }, vec![2]),
-                (Filter { contact: Some(Reached::Phone([9; 32])), ..Filter::default() }, vec![]),
+                (Filter { contact: Some(Reached::Phone(Hashes::new(vec![[8; 32]]))), ..Filter::default() }, vec![2]),
+                (Filter { contact: Some(Reached::Email(Hashes::new(vec![[9; 32]]))), ..Filter::default() }, vec![2]),
+                (Filter { contact: Some(Reached::Phone(Hashes::new(vec![[9; 32]]))), ..Filter::default() }, vec![]),
+                (Filter { contact: Some(older(8)), ..Filter::default() }, vec![2]),
+                (Filter { contact: Some(Reached::Phone(Hashes::new(vec![]))), ..Filter::default() }, vec![]),
                 (
-                    Filter { contact: Some(Reached::Phone([8; 32])), tags: tags(&["press"]), ..Filter::default() },
+                    Filter {
+                        contact: Some(Reached::Phone(Hashes::new(vec![[8; 32]]))),
+                        tags: tags(&["press"]),
+                        ..Filter::default()
+                    },
                     vec![2],
                 ),
-                (Filter { contact: Some(Reached::Email([9; 32])), tags: tags(&["x"]), ..Filter::default() }, vec![]),
+                (
+                    Filter {
+                        contact: Some(Reached::Email(Hashes::new(vec![[9; 32]]))),
+                        tags: tags(&["x"]),
+                        ..Filter::default()
+                    },
+                    vec![],
+                ),
             ] {
                 let expected: Vec<_> = expected.into_iter().map(|at: usize| all[at]).collect();
                 assert_eq!(found(filter.clone()).await, expected, "{filter:?}");
@@ -446,6 +601,12 @@ mod tests {
             let mut states = by_state(&db, event, &Filter::default()).await.unwrap();
             states.sort_unstable_by_key(|(state, _)| state.as_str());
             assert_eq!(states, [(S::Created, 3), (S::Delivered, 1), (S::Sent, 1)]);
+            if let Db::Sqlite { .. } = &db {
+                let sql = "EXPLAIN QUERY PLAN SELECT state, COUNT(*) AS n FROM invitations WHERE event_id = $1 GROUP BY state";
+                let plan = db.all(sql, [event.into()]).await.unwrap();
+                let plan: Vec<_> = plan.iter().map(|row| row.text("detail").unwrap()).collect();
+                assert!(plan.len() == 1 && plan[0].contains("invitations_by_state"), "{plan:?}");
+            }
         })
         .await;
     }
@@ -461,5 +622,10 @@ mod tests {
             assert_eq!(serde_json::to_string(&selection).unwrap(), json);
         }
         assert!(serde_json::from_str::<Selection>("{}").is_err());
+        let hash = serde_json::to_string(&[7_u8; 32]).unwrap();
+        for (json, hashes) in [(hash.clone(), vec![[7; 32]]), (format!("[{hash},{hash}]"), vec![[7; 32]; 2])] {
+            let read: Reached = serde_json::from_str(&format!("{{\"phone\":{json}}}")).unwrap();
+            assert_eq!(read, Reached::Phone(Hashes::new(hashes)), "also of rows that know of one");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Allowed, Organise};
 use stagedoor_domain::id::{EventId, InvitationId, SendId};
-use stagedoor_domain::message::{Channel, Kind, PauseCause, SendState, State};
+use stagedoor_domain::message::{Channel, Failure, Kind, PauseCause, SendState, State};
 
 use super::{Db, DbError, Row, Tx, before};
 
@@ -181,6 +181,27 @@ pub async fn tallies(db: &Db, event: EventId, first: SendId, last: SendId) -> Re
     Ok(tallies)
 }
 
+/// Why messages of the event's sends from `first` to `last` (by their ids) failed, and how many for each reason: in the
+/// order of the sends' ids, the most frequent reason first.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn failures(
+    db: &Db,
+    event: EventId,
+    first: SendId,
+    last: SendId,
+) -> Result<Vec<(SendId, Failure, u64)>, DbError> {
+    let sql = "SELECT send_id, failure, COUNT(*) AS n FROM messages
+               WHERE send_id >= $1 AND send_id <= $2 AND event_id = $3 AND state = 'failed' AND failure IS NOT NULL
+               GROUP BY send_id, failure ORDER BY send_id, n DESC, failure";
+    let rows = db.all(sql, [first.into(), last.into(), event.into()]).await?;
+    rows.iter()
+        .map(|row| Ok((row.parse("send_id")?, row.known("failure", Failure::from_name)?, row.count("n")?)))
+        .collect()
+}
+
 /// Lets an order of the event of the permission go on that waits; says whether it does now.
 ///
 /// # Errors
@@ -262,13 +283,16 @@ pub async fn next_begin(tx: &mut Tx, event: EventId, now: Time) -> Result<Option
     tx.one(sql, [event.into(), now.into()]).await?.map_or(Ok(None), |row| row.time_maybe("begin"))
 }
 
-/// Some orders whose messages are not all made.
+/// Some orders whose messages are not all made, and are not made by whoever gives out the new codes that they tell.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
 pub async fn unexpanded(db: &Db) -> Result<Vec<(EventId, SendId)>, DbError> {
-    let rows = db.all("SELECT event_id, id FROM sends WHERE NOT expanded ORDER BY id LIMIT 100", []).await?;
+    let sql = "SELECT event_id, id FROM sends s WHERE NOT expanded
+               AND NOT EXISTS (SELECT 1 FROM renewals r WHERE r.send_id = s.id AND r.state = 'running')
+               ORDER BY id LIMIT 100";
+    let rows = db.all(sql, []).await?;
     rows.iter().map(|row| Ok((row.parse("event_id")?, row.parse("id")?))).collect()
 }
 

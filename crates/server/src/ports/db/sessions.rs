@@ -4,7 +4,7 @@ use stagedoor_domain::Time;
 use stagedoor_domain::access::{Digest, EndReason, SessionState};
 use stagedoor_domain::id::{EventId, InvitationId, SessionId};
 
-use super::{Db, DbError, Row, Tx};
+use super::{Db, DbError, Row, Tx, Value};
 
 /// A viewer's session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,13 +81,14 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), DbError> {
     tx.execute(sql, args).await.map(|_| ())
 }
 
-/// The active session of an invitation, inside the transaction that is about to replace it.
+/// The active session of an invitation, held by the transaction that is about to replace it.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
 pub async fn active_of(tx: &mut Tx, invitation: InvitationId) -> Result<Option<Session>, DbError> {
-    let sql = select!("WHERE invitation_id = $1 AND ended_at IS NULL");
+    let sql = "UPDATE sessions SET device = device WHERE invitation_id = $1 AND ended_at IS NULL
+               RETURNING id, event_id, invitation_id, cookie_hash, device, created_at, expires_at, last_seen_at, end_reason";
     tx.one(sql, [invitation.into()]).await?.as_ref().map(session).transpose()
 }
 
@@ -121,6 +122,16 @@ pub async fn all_active(db: &Db) -> Result<Vec<(Session, String)>, DbError> {
                    s.last_seen_at, s.end_reason, i.name
                FROM sessions s JOIN invitations i ON i.id = s.invitation_id WHERE s.ended_at IS NULL";
     db.all(sql, []).await?.iter().map(|row| Ok((session(row)?, row.text("name")?))).collect()
+}
+
+/// Every active session by its name.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn ids_active(db: &Db) -> Result<Vec<SessionId>, DbError> {
+    let rows = db.all("SELECT id FROM sessions WHERE ended_at IS NULL", []).await?;
+    rows.iter().map(|row| row.parse("id")).collect()
 }
 
 /// Holds an invitation's row until the transaction ends: whoever lets somebody in, ends a session or answers a question
@@ -201,14 +212,45 @@ pub async fn end_all(tx: &mut Tx, event: EventId, reason: EndReason, now: Time) 
     rows.iter().map(|row| row.parse("id")).collect()
 }
 
-/// Notes when a session was last seen; never moves it back.
+/// Sessions that are changed with one statement.
+const ROWS: usize = 50;
+
+/// Runs `UPDATE sessions SET` with this beginning, in which `$1` is a moment, on these sessions.
+macro_rules! update {
+    ($tx:ident, $sessions:ident, $at:ident, $set:literal) => {{
+        let sql = concat!(
+            "UPDATE sessions SET ",
+            $set,
+            " AND id IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+             $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, \
+             $43, $44, $45, $46, $47, $48, $49, $50, $51)"
+        );
+        for some in $sessions.chunks(ROWS) {
+            // What is missing is filled up with the last one.
+            let filling = std::iter::repeat_n(some.last(), ROWS - some.len()).flatten();
+            let ids = some.iter().chain(filling).map(|id| Value::from(*id));
+            $tx.execute(sql, std::iter::once($at.into()).chain(ids).collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }};
+}
+
+/// Notes that these sessions were seen at a moment; never moves one back.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn seen(tx: &mut Tx, id: SessionId, at: Time) -> Result<(), DbError> {
-    let sql = "UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1";
-    tx.execute(sql, [at.into(), id.into()]).await.map(|_| ())
+pub async fn seen(tx: &mut Tx, sessions: &[SessionId], at: Time) -> Result<(), DbError> {
+    update!(tx, sessions, at, "last_seen_at = $1 WHERE last_seen_at < $1")
+}
+
+/// Lets these sessions, as far as they are active, go on until a moment; never moves an end back.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn prolong(tx: &mut Tx, sessions: &[SessionId], until: Time) -> Result<(), DbError> {
+    update!(tx, sessions, until, "expires_at = $1 WHERE ended_at IS NULL AND expires_at < $1")
 }
 
 #[cfg(test)]
@@ -263,6 +305,7 @@ mod tests {
             tx.commit().await.unwrap();
             let found = by_cookie(&db, event.id, [1; 32]).await.unwrap().unwrap();
             assert_eq!(found.state, SessionState::Ended(EndReason::CodeChanged));
+            assert_eq!(ids_active(&db).await.unwrap(), [other.id]);
             assert_eq!(all_active(&db).await.unwrap(), [(other, b.name)]);
         })
         .await;
@@ -276,11 +319,32 @@ mod tests {
             let mut tx = db.write().await.unwrap();
             insert(&mut tx, &made).await.unwrap();
             for at in [500, 700, 600] {
-                seen(&mut tx, made.id, Time::from_millis(at)).await.unwrap();
+                seen(&mut tx, &[made.id], Time::from_millis(at)).await.unwrap();
             }
             tx.commit().await.unwrap();
             let found = by_cookie(&db, event.id, [1; 32]).await.unwrap().unwrap();
             assert_eq!(found.last_seen_at, Time::from_millis(700));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_end_never_goes_back_and_what_is_over_stays_over() {
+        both(async |db| {
+            let event = sample::event(&db).await;
+            let made = sample::session(&sample::invitation(&db, event.id).await, 1);
+            let later = made.expires_at.plus(std::time::Duration::from_secs(60));
+            let mut tx = db.write().await.unwrap();
+            insert(&mut tx, &made).await.unwrap();
+            for until in [later, made.expires_at] {
+                prolong(&mut tx, &[made.id], until).await.unwrap();
+            }
+            assert_eq!(read(&mut tx, made.id).await.unwrap().unwrap().expires_at, later);
+            assert!(end(&mut tx, made.id, EndReason::Kicked, later).await.unwrap());
+            prolong(&mut tx, &[made.id], later.plus(std::time::Duration::from_secs(60))).await.unwrap();
+            let row = read(&mut tx, made.id).await.unwrap().unwrap();
+            assert_eq!((row.expires_at, row.state), (later, SessionState::Ended(EndReason::Kicked)));
+            tx.commit().await.unwrap();
         })
         .await;
     }

@@ -90,6 +90,7 @@ pub(crate) mod sample {
     use super::super::users::User;
     use super::super::{Db, events, invitations, stream_keys, users};
     use super::proof;
+    use crate::ports::random::Random;
 
     /// Each one larger than the one before.
     pub(crate) fn uuid() -> Uuid {
@@ -124,10 +125,11 @@ pub(crate) mod sample {
         user.id
     }
 
-    pub(crate) async fn event(db: &Db) -> Event {
-        let event = Event {
-            id: event_id(),
-            stream: StreamId::new(uuid()),
+    /// An event as nobody has set it, which is not in a database yet.
+    pub(crate) fn evening(random: &Random, now: Time) -> Event {
+        Event {
+            id: EventId::new(random.uuid(now)),
+            stream: StreamId::new(random.uuid(now)),
             title: "Evening".into(),
             latency: Latency::Low,
             starts_at: None,
@@ -136,8 +138,13 @@ pub(crate) mod sample {
             epoch: 0,
             team: None,
             policy: Policy::default(),
-            created_at: Time::from_millis(1),
-        };
+            created_at: now,
+        }
+    }
+
+    pub(crate) async fn event(db: &Db) -> Event {
+        let evening = evening(&Random::system(), Time::from_millis(1));
+        let event = Event { id: event_id(), stream: StreamId::new(uuid()), ..evening };
         let mut tx = db.write().await.unwrap();
         events::insert(&mut tx, &proof::create(), &event).await.unwrap();
         tx.commit().await.unwrap();
@@ -146,14 +153,10 @@ pub(crate) mod sample {
 
     pub(crate) async fn stream_key(db: &Db, event: EventId, hash: u8) -> StreamKey {
         let key = StreamKey {
-            id: KeyId::new(uuid()),
-            event,
             sealed: vec![1, 2, 3],
             hint: "****abcd".into(),
-            created_at: Time::from_millis(1),
             expires_at: (hash == 1).then(|| Time::from_millis(1_000)),
-            revoked_at: None,
-            last_used_at: None,
+            ..StreamKey::new(KeyId::new(uuid()), event, Time::from_millis(1))
         };
         let mut tx = db.write().await.unwrap();
         stream_keys::insert(&mut tx, &proof::broadcast(event), &key, [hash; 32]).await.unwrap();

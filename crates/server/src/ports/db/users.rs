@@ -168,8 +168,12 @@ pub async fn any(db: &Db) -> Result<bool, DbError> {
 }
 
 /// Begins every change that could take away an owner: others of its kind wait until this one is done, so that two owners
-/// cannot remove each other at the same moment.
-async fn one_at_a_time(tx: &mut Tx) -> Result<(), DbError> {
+/// cannot remove each other at the same moment. Whoever changes other rows as well begins with this.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn one_at_a_time(tx: &mut Tx) -> Result<(), DbError> {
     tx.execute("UPDATE users SET role = role WHERE role = 'owner'", []).await.map(|_| ())
 }
 

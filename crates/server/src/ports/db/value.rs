@@ -57,6 +57,13 @@ impl From<u64> for Value {
     }
 }
 
+impl From<Option<u64>> for Value {
+    /// As for a counter that is there.
+    fn from(value: Option<u64>) -> Self {
+        Self::Int(value.map(|value| i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+}
+
 macro_rules! from_ids {
     ($($id:ident),*) => {$(
         impl From<stagedoor_domain::id::$id> for Value {
@@ -84,13 +91,15 @@ from_ids!(
     TeamId,
     ImportId,
     SendId,
+    RenewalId,
     MessageId,
     TakeoverId,
     WebhookId,
     DeliveryId,
     IncidentId,
     PasskeyId,
-    BrowserId
+    BrowserId,
+    ContentKeyId
 );
 
 /// A row of an answer; columns are asked for by name.
@@ -148,6 +157,12 @@ impl Row {
     /// A number that is never negative.
     pub fn count(&self, column: &str) -> Result<u64, DbError> {
         u64::try_from(self.int(column)?).map_err(|_| DbError::Corrupt(column.to_owned()))
+    }
+
+    /// A number that is never negative, or nothing.
+    pub fn count_maybe(&self, column: &str) -> Result<Option<u64>, DbError> {
+        let number = self.int_maybe(column)?;
+        number.map(|number| u64::try_from(number).map_err(|_| DbError::Corrupt(column.to_owned()))).transpose()
     }
 
     /// A truth value.

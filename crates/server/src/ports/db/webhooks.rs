@@ -140,6 +140,21 @@ pub async fn active(db: &Db, limit: u32) -> Result<Vec<Webhook>, DbError> {
     db.all(sql, [limit.into()]).await?.iter().map(webhook).collect()
 }
 
+/// Webhooks that have a delivery which is due and nobody's, in the order of their ids and at most `limit`; not those that are
+/// disabled or paused.
+///
+/// # Errors
+///
+/// Any [`DbError`] of a statement.
+pub async fn due(db: &Db, now: Time, limit: u32) -> Result<Vec<WebhookId>, DbError> {
+    // One look into the index for each webhook, however many deliveries wait.
+    let sql = "SELECT w.id FROM webhooks w WHERE w.state = 'active' AND w.paused_until <= $1 AND EXISTS
+                   (SELECT 1 FROM deliveries d WHERE d.webhook_id = w.id AND d.state = 'waiting' AND d.due_at <= $1
+                    AND d.leased_until <= $1)
+               ORDER BY w.id LIMIT $2";
+    db.all(sql, [now.into(), limit.into()]).await?.iter().map(|row| row.parse("id")).collect()
+}
+
 /// How many there are.
 ///
 /// # Errors

@@ -179,10 +179,15 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
 
         "GET /{event}/invitations" => right("look"),
         "POST /{event}/invitations" => right("organise").json(json!({"name": "Hedy"})),
+        "GET /{event}/invitations/export" => right("export"),
         "GET /{event}/invitations/tags" => right("look"),
         "POST /{event}/invitations/tags" => right("organise").json(json!({"selection": {"filter": {}}, "add": ["x"]})),
         "POST /{event}/invitations/revoke" => right("organise").json(json!({"selection": {"ids": []}})),
         "POST /{event}/invitations/regenerate" => right("organise").json(json!({"selection": {"ids": []}})),
+        "POST /{event}/invitations/count" => right("organise").json(json!({"selection": {"ids": []}})),
+        "GET /{event}/renewals" => right("look"),
+        "GET /{event}/renewals/{renewal}" => right("look").with("renewal", world.renewal().await),
+        "DELETE /{event}/renewals/{renewal}" => right("organise").with("renewal", world.renewal().await),
         "GET /{event}/invitations/{invitation}" => right("look").with("invitation", world.guest.clone()),
         "PATCH /{event}/invitations/{invitation}" => {
             right("organise").with("invitation", world.invitation().await).json(json!({"plus_ones": 1}))
@@ -218,6 +223,7 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
         "POST /{event}/sends/{send}/pause" => right("organise").with("send", world.order().await),
         "POST /{event}/sends/{send}/resume" => right("organise").with("send", world.order().await),
         "POST /{event}/sends/{send}/cancel" => right("organise").with("send", world.order().await),
+        "POST /{event}/sends/{send}/retry" => right("organise").with("send", world.order().await),
         "GET /{event}/templates" => right("look"),
         "POST /{event}/templates/preview" => right("organise").json(text),
         "POST /{event}/templates/test" => {
@@ -235,6 +241,14 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
 
         "GET /{event}/stream-keys" => right("broadcast"),
         "POST /{event}/stream-keys" => right("broadcast").json(json!({})),
+        "PATCH /{event}/stream-keys/{key}" => {
+            let key = world.made(&world.here("/stream-keys"), json!({})).await.at("/id");
+            right("broadcast").with("key", key).json(json!({"name": "Camera 2"}))
+        }
+        "POST /{event}/stream-keys/{key}/rotate" => {
+            let key = world.made(&world.here("/stream-keys"), json!({})).await.at("/id");
+            right("broadcast").with("key", key).json(json!({}))
+        }
         "DELETE /{event}/stream-keys/{key}" => {
             let key = world.made(&world.here("/stream-keys"), json!({})).await.at("/id");
             right("broadcast").with("key", key)
@@ -253,6 +267,9 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
         "POST /{event}/sessions" => EVERYBODY.json(json!({"code": world.code().await})).signs_out(),
         "GET /{event}/sessions/current" => VIEWER,
         "DELETE /{event}/sessions/current" => VIEWER.signs_out(),
+        "GET /{event}/sessions/current/guests" => VIEWER,
+        // Who may bring nobody is told so, after the law was asked.
+        "POST /{event}/sessions/current/guests" => VIEWER.json(json!({"name": "Bob"})).answered(409),
         "GET /{event}/sessions/current/feed" => VIEWER.answered(426),
         // To answer takes being asked: who may, and what then, is told in `access::tests::handover`.
         "POST /{event}/sessions/current/takeovers/{takeover}" => {
