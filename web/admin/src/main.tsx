@@ -1,3 +1,4 @@
+import "@stagedoor/kit/trusted";
 import "@stagedoor/kit/base.css";
 import "./styles/shell.css";
 import "./styles/ui.css";

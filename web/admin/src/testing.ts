@@ -16,6 +16,7 @@ export function aStream(over: Partial<StreamStatus>): StreamStatus {
       keyframe_interval_ms: 2_000,
     },
     audio: { codec: "mp4a.40.2", name: "AAC", sample_rate: 48_000, channels: 2, bitrate_bps: 128_000 },
+    encryption: { method: "off", key_period_s: 10 },
     advice: [],
     ...over,
   };
@@ -34,6 +35,10 @@ export function aViewer(over: Partial<Viewer>): Viewer {
     latency_ms: 2_100,
     stalls: 0,
     visible: true,
+    silent: false,
+    guards_missing: null,
+    risk: 0,
+    signals: [],
     ...over,
   };
 }
@@ -48,6 +53,7 @@ export function someCounters(over: Partial<Counters>): Counters {
     waiting: 0,
     refused: 0,
     incidents: 0,
+    pages: null,
     ...over,
   };
 }
@@ -87,7 +93,7 @@ export function anEvent(over: Partial<Event>): Event {
     dvr_window_ms: 900_000,
     reconnect_window_ms: 60_000,
     created_at: "2026-11-19T12:00:00.000Z",
-    stream: aStream({ state: "idle", publisher: null, video: null, audio: null }),
+    stream: aStream({ state: "idle", publisher: null, video: null, audio: null, encryption: null }),
     watching: 0,
     invited: 0,
     redeemed: 0,
@@ -98,6 +104,9 @@ export function anEvent(over: Partial<Event>): Event {
       admission: { capacity: null, per_second: null },
       messages: { per_second: 1, default_language: "en", prefix_budget_milli: [] },
       privacy: { retention_days: null },
+      encryption: { method: "off", key_period_s: 10 },
+      protection: { guard: true, action: "log", watermark: false },
+      publish: { bitrate_kbps: 60_000, long_side: 4_096, short_side: 2_304, fps: 120 },
     },
     team_id: null,
     ...over,

@@ -241,6 +241,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/invitations/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Count who is meant, and who of them is watching: before something is done to them. */
+        post: operations["count_invitations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/invitations/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Take a list of invitees away: names, telephone numbers, addresses and notes in the clear, tags, where each invitation
+         *     stands and since when; never a code. Every time is written to the log of facts before the first byte is sent. Who was
+         *     erased is not in it. An answer that breaks off is not the whole list.
+         * @description In CSV, a cell that a spreadsheet could compute (a telephone number is one, because of its `+`) has an apostrophe in
+         *     front, which an import takes away again.
+         */
+        get: operations["export_invitations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/invitations/regenerate": {
         parameters: {
             query?: never;
@@ -251,8 +291,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give up to 1000 people new codes. Every session on an old one has ended, and what waited to tell it is called off,
-         *     before a new one is queued to go anywhere.
+         * Give people new codes. Every session on an old one has ended, and what waited to tell it is called off, before a new
+         *     one is queued to go anywhere. Up to 1000 people have theirs with the answer; for more it is ordered, and carried out
+         *     step by step, also by a server that was restarted meanwhile.
          */
         post: operations["regenerate_codes"];
         delete?: never;
@@ -270,7 +311,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Withdraw many invitations. Their sessions end at once, and their codes never work again. */
+        /**
+         * Withdraw many invitations, with those of the guests they brought. Their sessions end at once, and their codes never
+         *     work again.
+         */
         post: operations["revoke_invitations"];
         delete?: never;
         options?: never;
@@ -307,7 +351,7 @@ export interface paths {
         get: operations["read_invitation"];
         put?: never;
         post?: never;
-        /** Withdraw an invitation. Its session ends at once, and its code never works again. */
+        /** Withdraw an invitation, with those of the guests it brought. Its session ends at once, and its code never works again. */
         delete: operations["revoke_invitation"];
         options?: never;
         head?: never;
@@ -504,6 +548,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/renewals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The orders for new codes of an event. */
+        get: operations["list_renewals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/renewals/{renewal}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One order for new codes. */
+        get: operations["read_renewal"];
+        put?: never;
+        post?: never;
+        /** Call an order for new codes off. Who has a new code keeps it, and is told; who has none keeps the old one. */
+        delete: operations["cancel_renewal"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/sends": {
         parameters: {
             query?: never;
@@ -590,6 +669,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/events/{event}/sends/{send}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try everything again that failed of an order, and nothing else. Of messages with the error `unknown` nobody knows whether
+         *     they arrived: a person decides about each.
+         */
+        post: operations["retry_send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events/{event}/sessions": {
         parameters: {
             query?: never;
@@ -635,10 +734,32 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Keep a viewer's page up to date: a WebSocket. The page sends a `ViewerReport` every five seconds. */
+        /**
+         * Keep a viewer's page up to date: a WebSocket. The page sends a `ViewerReport` every five seconds, answers each
+         *     `challenge` with a `ViewerHeartbeat`, says what it notices with `ViewerSignals`, and that a caution was read with
+         *     `ViewerAcknowledge`.
+         */
         get: operations["viewer"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/sessions/current/guests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whom I brought along, and how many more I may bring. */
+        get: operations["list_guests"];
+        put?: never;
+        /** Bring somebody along. They get a code of their own, and watch at the same time as you. */
+        post: operations["bring_guest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -672,7 +793,7 @@ export interface paths {
         /** The stream keys of an event, also those that were withdrawn. */
         get: operations["list_keys"];
         put?: never;
-        /** Make another stream key. Older ones go on working until they are withdrawn. */
+        /** Make another stream key. Older ones go on working until they end or are withdrawn. */
         post: operations["create_key"];
         delete?: never;
         options?: never;
@@ -692,6 +813,27 @@ export interface paths {
         post?: never;
         /** Withdraw a stream key. Whoever publishes with it is disconnected. */
         delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        /** Change a stream key: name, end, ranges of addresses, limits. */
+        patch: operations["change_key"];
+        trace?: never;
+    };
+    "/api/v1/events/{event}/stream-keys/{key}/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replace a stream key without a gap: a new one with the same restrictions works at once, the old one ends a little
+         *     later.
+         */
+        post: operations["rotate_key"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -861,7 +1003,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Send one viewer out. The code still works, unless they are kept out with `block`. */
+        /**
+         * Send one viewer out. The code still works, unless they are kept out with `block`.
+         * @description Then whoever left a moment ago is kept out too, and a device that the code has moved to meanwhile is sent out with them.
+         */
         post: operations["kick_viewer"];
         delete?: never;
         options?: never;
@@ -1774,6 +1919,12 @@ export interface components {
             /** @description Another role. Owners make and unmake owners; nobody else does. */
             role?: string | null;
         };
+        /**
+         * @description What follows when something odd is noticed about a viewer. Each step is taken from so many points on, as far as the
+         *     event permits it.
+         * @enum {string}
+         */
+        ActionName: "log" | "warn" | "blur" | "pause" | "kick";
         /** @description How many get in, and how fast. */
         AdmissionPolicy: {
             /**
@@ -1870,7 +2021,7 @@ export interface components {
          * @description Why a feed ends.
          * @enum {string}
          */
-        Bye: "revoked" | "kicked" | "blocked" | "code_changed" | "taken_over" | "ended" | "expired" | "replaced" | "stopping";
+        Bye: "revoked" | "kicked" | "blocked" | "tampering" | "code_changed" | "taken_over" | "ended" | "expired" | "replaced" | "stopping";
         /**
          * @description What about an event changed: read it again.
          * @enum {string}
@@ -1956,6 +2107,7 @@ export interface components {
              * @description Invitations that were not withdrawn.
              */
             invited: number;
+            pages?: components["schemas"]["Pages"] | null;
             /**
              * Format: int64
              * @description The most who ever watched at once.
@@ -1981,6 +2133,10 @@ export interface components {
              * @description People watching right now.
              */
             watching: number;
+        };
+        /** @description Who is counted. */
+        Counting: {
+            selection: components["schemas"]["SelectionBody"];
         };
         /** @description What somebody types to sign in. */
         Credentials: {
@@ -2077,9 +2233,38 @@ export interface components {
             /** @description What people read. */
             title: string;
         };
+        /**
+         * @description Ways to encrypt.
+         * @enum {string}
+         */
+        Encryption: "off" | "aes-128" | "cbcs";
+        /** @description How what is shown is encrypted. A broadcast keeps to its end what it began with. */
+        EncryptionPolicy: {
+            /**
+             * Format: int32
+             * @description How long one key is used, in seconds: a viewer who was sent out can decrypt for no longer.
+             * @default 10
+             */
+            key_period_s?: number;
+            /** @description Which way. */
+            method?: components["schemas"]["Encryption"];
+        };
+        /** @description How a running broadcast is encrypted. */
+        EncryptionStatus: {
+            /**
+             * Format: int32
+             * @description Seconds for which one key is used at most; means nothing where nothing is encrypted.
+             */
+            key_period_s: number;
+            /**
+             * @description `off`, `aes-128` or `cbcs`.
+             * @example aes-128
+             */
+            method: string;
+        };
         /** @description A secret for one-time passwords, shown this once. */
         Enrolment: {
-            /** @description The same to be photographed: a PNG as a `data:` URL. */
+            /** @description The same to be photographed: a picture as a `data:` URL. */
             qr: string;
             /** @description To be typed into an app. */
             secret: string;
@@ -2166,6 +2351,12 @@ export interface components {
             /** @description One line, 1 to 200 characters. */
             title?: string | null;
         };
+        /** @description How many messages failed for a reason. */
+        FailureCount: {
+            /** Format: int64 */
+            count: number;
+            error: components["schemas"]["MessageFailure"];
+        };
         /** @description What is wrong with one field. */
         FieldError: {
             /** @description A sentence for a person. */
@@ -2179,6 +2370,33 @@ export interface components {
             code: string;
             /** @description From the beginning. */
             ticket: string;
+        };
+        /** @description Somebody whom you brought along. */
+        Guest: (components["schemas"]["Code"] | null) & {
+            /** @description As you called them. */
+            name: string;
+            /** @description Where their invitation stands. */
+            state: components["schemas"]["InvitationState"];
+        };
+        /** @description Your guests. */
+        GuestList: {
+            /** @description In the order in which you brought them. */
+            guests: components["schemas"]["Guest"][];
+            /**
+             * Format: int32
+             * @description How many more you may bring.
+             */
+            left: number;
+        };
+        /** @description An invitation to send on. */
+        GuestMade: components["schemas"]["Code"] & {
+            /**
+             * Format: int32
+             * @description How many more you may bring.
+             */
+            left: number;
+            /** @description As you called them. */
+            name: string;
         };
         /** @description A list of invitees. */
         Import: {
@@ -2269,7 +2487,7 @@ export interface components {
             invitation?: string | null;
             /**
              * @description What: `code_guessing`, `stream_away`, `stream_lost`, `gateway_failing`, `webhook_disabled`, `budget_reached`,
-             *     `repeated_takeovers`. There will be more.
+             *     `repeated_takeovers`, `tampering`, `key_elsewhere`, `key_while_live`. There will be more.
              * @example stream_away
              */
             kind: string;
@@ -2303,6 +2521,7 @@ export interface components {
             /** @description The key's row. */
             key_id: string;
             rtmp: components["schemas"]["RtmpIngest"];
+            rtmps?: components["schemas"]["RtmpIngest"] | null;
             /** @description The stream key in the clear. */
             stream_key: string;
         };
@@ -2469,7 +2688,7 @@ export interface components {
             block?: boolean;
             /** @description What they are told: one line, at most 200 characters. */
             reason?: string | null;
-            /** @description 1 to 1000 sessions of this event. Whoever is not there any more is left alone. */
+            /** @description 1 to 1000 sessions of this event. Whoever is not there any more is left alone, or only kept out with `block`. */
             sessions: string[];
         };
         /**
@@ -2582,6 +2801,18 @@ export interface components {
              * @default null
              */
             phone?: number | null;
+            /**
+             * Format: int32
+             * @description How many guests they may bring, at most 100.
+             * @default null
+             */
+            plus_ones?: number | null;
+            /**
+             * Format: int32
+             * @description Words to find them by, with commas between them: at most 20 of 50 characters. Whoever has some keeps them.
+             * @default null
+             */
+            tags?: number | null;
         };
         /** @description What to change of one's own account. */
         MeChange: {
@@ -2779,6 +3010,11 @@ export interface components {
             /** @description One line, 1 to 200 characters. */
             title: string;
         };
+        /** @description Whom you want to bring. */
+        NewGuest: {
+            /** @description One line, 1 to 200 characters. */
+            name: string;
+        };
         /** @description Who is to be invited. */
         NewInvitation: {
             /** @description Their e-mail address. */
@@ -2846,6 +3082,13 @@ export interface components {
              * @description When it ends by itself; without it, never.
              */
             expires_at?: string | null;
+            limits?: components["schemas"]["PublishLimits"] | null;
+            /** @description One line, at most 200 characters: whom it is for. */
+            name?: string | null;
+            /** @description Only from these ranges of addresses; without any, from everywhere. */
+            networks?: string[] | null;
+            /** @description Good for one broadcast, with all its reconnections. */
+            one_time?: boolean;
         };
         /** @description What a template is to say. */
         NewTemplate: {
@@ -3206,7 +3449,7 @@ export interface components {
                 invitation?: string | null;
                 /**
                  * @description What: `code_guessing`, `stream_away`, `stream_lost`, `gateway_failing`, `webhook_disabled`, `budget_reached`,
-                 *     `repeated_takeovers`. There will be more.
+                 *     `repeated_takeovers`, `tampering`, `key_elsewhere`, `key_while_live`. There will be more.
                  * @example stream_away
                  */
                 kind: string;
@@ -3280,6 +3523,46 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A part of a list. */
+        Page_Renewal: {
+            /** @description The entries, newest first. */
+            data: {
+                /**
+                 * Format: int64
+                 * @description Those of them who have another code now. Whose invitation was withdrawn, has expired or was erased is not among them.
+                 */
+                changed: number;
+                /** Format: date-time */
+                created_at: string;
+                /**
+                 * Format: date-time
+                 * @description When it was over.
+                 */
+                ended_at?: string | null;
+                /** @example rnw_01kaf3x6m8e9t8s2v4w6y8z0ab */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description People whose turn it was.
+                 */
+                seen: number;
+                /** @description The order that tells them. */
+                send?: string | null;
+                /**
+                 * Format: int64
+                 * @description Sessions on the old codes.
+                 */
+                sessions_ended: number;
+                state: components["schemas"]["RenewalState"];
+                /**
+                 * Format: int64
+                 * @description People who were meant when it was ordered.
+                 */
+                total: number;
+            }[];
+            /** @description For the next page; absent on the last one. */
+            next_cursor?: string | null;
+        };
+        /** @description A part of a list. */
         Page_Send: {
             /** @description The entries, newest first. */
             data: {
@@ -3303,6 +3586,8 @@ export interface components {
                 eta_ms?: number | null;
                 /** Format: int64 */
                 failed: number;
+                /** @description Why they failed, the most frequent reason first. */
+                failures: components["schemas"]["FailureCount"][];
                 /** @example snd_01kaf3x6m8e9t8s2v4w6y8z0ab */
                 id: string;
                 kind: components["schemas"]["MessageKind"];
@@ -3353,7 +3638,7 @@ export interface components {
                 created_at: string;
                 /**
                  * Format: date-time
-                 * @description When it ends by itself.
+                 * @description When it ends by itself: nobody comes in with it any more.
                  */
                 expires_at?: string | null;
                 /**
@@ -3364,15 +3649,39 @@ export interface components {
                 /** @description The key's row. */
                 id: string;
                 /**
+                 * @description The block of addresses that it came from; the address itself is not kept.
+                 * @example 203.0.0.0/16
+                 */
+                last_network?: string | null;
+                /**
+                 * @description From where its last broadcast came, as far as anybody knows.
+                 * @example Lyon, France
+                 */
+                last_place?: string | null;
+                /**
                  * Format: date-time
-                 * @description When a publisher was last let in with it.
+                 * @description When a publisher last came with it.
                  */
                 last_used_at?: string | null;
+                limits?: components["schemas"]["PublishLimits"] | null;
+                /** @description What organisers call it; may be empty. */
+                name: string;
+                /** @description Only from these ranges of addresses; empty for all. */
+                networks: string[];
+                /** @description Good for one broadcast, with all its reconnections. */
+                one_time: boolean;
                 /**
                  * Format: date-time
                  * @description When it was withdrawn.
                  */
                 revoked_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description When a broadcast is stopped that is on air with it at its end: five minutes after it.
+                 */
+                stops_at?: string | null;
+                /** @description That broadcast is over. */
+                used_up: boolean;
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
@@ -3418,6 +3727,12 @@ export interface components {
                  */
                 device: string;
                 /**
+                 * @description The guards that the event asks for and that do not stand on this device, as its page last said: `watermark_dom`,
+                 *     `watermark_style`, `watermark_geometry`, `watermark_occlusion`, `watermark_hit`, `watermark_pixels`, `api_patched`,
+                 *     `watching`. `null` while nobody knows: before the first answer, while the page is silent, where nobody asks.
+                 */
+                guards_missing?: string[] | null;
+                /**
                  * Format: int32
                  * @description Lines of the picture that is shown, as the page says.
                  */
@@ -3452,10 +3767,19 @@ export interface components {
                  */
                 place?: string | null;
                 /**
+                 * Format: int32
+                 * @description Points for what was noticed; they fade. From 2 on there is an incident.
+                 */
+                risk: number;
+                /**
                  * @description The session.
                  * @example ses_01kaf3x6m8e9t8s2v4w6y8z0ab
                  */
                 session: string;
+                /** @description What was noticed and still counts: names from the table in the operator's book. */
+                signals: string[];
+                /** @description Whether its page does not answer: three questions went without a good answer. Never where the event does not ask. */
+                silent: boolean;
                 /**
                  * Format: int32
                  * @description How often the picture stopped, as the page says.
@@ -3512,6 +3836,24 @@ export interface components {
             }[];
             /** @description For the next page; absent on the last one. */
             next_cursor?: string | null;
+        };
+        /** @description The pages of people who are watching. Who is in none of the first and the last has only just come. */
+        Pages: {
+            /**
+             * Format: int64
+             * @description They answer.
+             */
+            answering: number;
+            /**
+             * Format: int64
+             * @description Of those who answer: the mark is on the picture, as the page says. 0 where the event wants none.
+             */
+            marked: number;
+            /**
+             * Format: int64
+             * @description Three questions went without a good answer.
+             */
+            silent: number;
         };
         /** @description One of my passkeys. */
         Passkey: {
@@ -3723,16 +4065,22 @@ export interface components {
         Policy: {
             access: components["schemas"]["AccessPolicy"];
             admission: components["schemas"]["AdmissionPolicy"];
+            encryption: components["schemas"]["EncryptionPolicy"];
             messages: components["schemas"]["MessagePolicy"];
             privacy: components["schemas"]["PrivacyPolicy"];
+            protection: components["schemas"]["ProtectionPolicy"];
+            publish: components["schemas"]["PublishLimits"];
             takeover: components["schemas"]["TakeoverPolicy"];
         };
         /** @description Sections that change; each replaces the whole section, and what is absent stays. */
         PolicyChange: {
             access?: components["schemas"]["AccessPolicy"] | null;
             admission?: components["schemas"]["AdmissionPolicy"] | null;
+            encryption?: components["schemas"]["EncryptionPolicy"] | null;
             messages?: components["schemas"]["MessagePolicy"] | null;
             privacy?: components["schemas"]["PrivacyPolicy"] | null;
+            protection?: components["schemas"]["ProtectionPolicy"] | null;
+            publish?: components["schemas"]["PublishLimits"] | null;
             takeover?: components["schemas"]["TakeoverPolicy"] | null;
         };
         /** @description Where an organiser sees what viewers see. */
@@ -3810,10 +4158,52 @@ export interface components {
             /** @description A number, in decimal digits, such that SHA-256 of `challenge:nonce` begins with as many zero bits as were asked. */
             nonce: string;
         };
+        /** @description What is asked of viewers' pages, and what follows when something is odd. */
+        ProtectionPolicy: {
+            /** @description The most that follows. */
+            action?: components["schemas"]["ActionName"];
+            /**
+             * @description Pages answer every few seconds, and say what they notice.
+             * @default true
+             */
+            guard?: boolean;
+            /**
+             * @description The viewer's name, masked number and session move over the picture. Nothing without `guard`.
+             * @default false
+             */
+            watermark?: boolean;
+        };
         /** @description The identity provider. */
         ProviderWay: {
             /** @description What the button says. */
             name: string;
+        };
+        /** @description What an encoder may send. Whoever stays above it is stopped with a sentence that says so. */
+        PublishLimits: {
+            /**
+             * Format: int32
+             * @description Pictures and sound together, in kbit/s, over ten seconds.
+             * @default 60000
+             */
+            bitrate_kbps?: number;
+            /**
+             * Format: int32
+             * @description Pictures per second, over ten seconds.
+             * @default 120
+             */
+            fps?: number;
+            /**
+             * Format: int32
+             * @description The longer side of the picture, in pixels.
+             * @default 4096
+             */
+            long_side?: number;
+            /**
+             * Format: int32
+             * @description The shorter side of the picture, in pixels.
+             * @default 2304
+             */
+            short_side?: number;
         };
         /** @description The encoder behind a live stream. */
         PublisherStatus: {
@@ -3911,6 +4301,7 @@ export interface components {
              * @description People who have another code now. Whose invitation was withdrawn, has expired or was erased is not among them.
              */
             changed: number;
+            renewal?: components["schemas"]["Renewal"] | null;
             /** @description The order that tells them. */
             send?: string | null;
             /**
@@ -3929,10 +4320,61 @@ export interface components {
             /** @description Sessions that are over. */
             sessions: number;
         };
+        /** @description An order for new codes, and how far it is. */
+        Renewal: {
+            /**
+             * Format: int64
+             * @description Those of them who have another code now. Whose invitation was withdrawn, has expired or was erased is not among them.
+             */
+            changed: number;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was over.
+             */
+            ended_at?: string | null;
+            /** @example rnw_01kaf3x6m8e9t8s2v4w6y8z0ab */
+            id: string;
+            /**
+             * Format: int64
+             * @description People whose turn it was.
+             */
+            seen: number;
+            /** @description The order that tells them. */
+            send?: string | null;
+            /**
+             * Format: int64
+             * @description Sessions on the old codes.
+             */
+            sessions_ended: number;
+            state: components["schemas"]["RenewalState"];
+            /**
+             * Format: int64
+             * @description People who were meant when it was ordered.
+             */
+            total: number;
+        };
+        /**
+         * @description Where an order for new codes stands.
+         * @enum {string}
+         */
+        RenewalState: "running" | "done" | "failed" | "cancelled";
         /** @description Who gets a new code, and how they are told. */
         Renewing: {
+            /** @description What those who are watching read: one line, at most 200 characters. */
+            reason?: string | null;
             selection: components["schemas"]["SelectionBody"];
             send?: components["schemas"]["NewCodeMessage"] | null;
+        };
+        /** @description How a stream key is replaced. */
+        Rotation: {
+            /**
+             * Format: int64
+             * @description How long the old key goes on, in seconds.
+             * @default 900
+             */
+            overlap_s?: number | null;
         };
         /** @description RTMP addresses. */
         RtmpIngest: {
@@ -3965,6 +4407,19 @@ export interface components {
             except?: string[];
             /** @description What they have in common. */
             filter: components["schemas"]["SelectionFilter"];
+        };
+        /** @description How many it would be done to. */
+        SelectionCount: {
+            /**
+             * Format: int64
+             * @description Invitees.
+             */
+            people: number;
+            /**
+             * Format: int64
+             * @description Those of them who are watching right now.
+             */
+            watching: number;
         };
         /** @description What invitees have in common; what is absent matches everybody. */
         SelectionFilter: {
@@ -4017,6 +4472,8 @@ export interface components {
             eta_ms?: number | null;
             /** Format: int64 */
             failed: number;
+            /** @description Why they failed, the most frequent reason first. */
+            failures: components["schemas"]["FailureCount"][];
             /** @example snd_01kaf3x6m8e9t8s2v4w6y8z0ab */
             id: string;
             kind: components["schemas"]["MessageKind"];
@@ -4058,6 +4515,14 @@ export interface components {
          * @enum {string}
          */
         SendPauseCause: "quiet_hours" | "budget" | "prefix_budget" | "gateway" | "person";
+        /** @description How many messages are tried again. */
+        SendRetried: {
+            /**
+             * Format: int64
+             * @description None when nothing had failed, or only for the reason `unknown`.
+             */
+            retried: number;
+        };
         /**
          * @description Where an order stands.
          * @enum {string}
@@ -4120,7 +4585,7 @@ export interface components {
             created_at: string;
             /**
              * Format: date-time
-             * @description When it ends by itself.
+             * @description When it ends by itself: nobody comes in with it any more.
              */
             expires_at?: string | null;
             /**
@@ -4131,26 +4596,71 @@ export interface components {
             /** @description The key's row. */
             id: string;
             /**
+             * @description The block of addresses that it came from; the address itself is not kept.
+             * @example 203.0.0.0/16
+             */
+            last_network?: string | null;
+            /**
+             * @description From where its last broadcast came, as far as anybody knows.
+             * @example Lyon, France
+             */
+            last_place?: string | null;
+            /**
              * Format: date-time
-             * @description When a publisher was last let in with it.
+             * @description When a publisher last came with it.
              */
             last_used_at?: string | null;
+            limits?: components["schemas"]["PublishLimits"] | null;
+            /** @description What organisers call it; may be empty. */
+            name: string;
+            /** @description Only from these ranges of addresses; empty for all. */
+            networks: string[];
+            /** @description Good for one broadcast, with all its reconnections. */
+            one_time: boolean;
             /**
              * Format: date-time
              * @description When it was withdrawn.
              */
             revoked_at?: string | null;
+            /**
+             * Format: date-time
+             * @description When a broadcast is stopped that is on air with it at its end: five minutes after it.
+             */
+            stops_at?: string | null;
+            /** @description That broadcast is over. */
+            used_up: boolean;
+        };
+        /** @description What changes of a stream key; what is absent stays. */
+        StreamKeyChange: {
+            /**
+             * Format: date-time
+             * @description When it ends by itself; `null` for never. Counts at once, also for a broadcast that is on air with it.
+             */
+            expires_at?: string | null;
+            limits?: components["schemas"]["PublishLimits"] | null;
+            /** @description One line, at most 200 characters; empty for none. */
+            name?: string | null;
+            /** @description Only from these ranges of addresses; empty for all. Counts from the next connection on. */
+            networks?: string[] | null;
         };
         /** @description A new stream key with its text. */
         StreamKeyMade: components["schemas"]["StreamKey"] & {
             /** @description For the encoder. */
             key: string;
         };
+        /** @description A stream key and its successor. */
+        StreamKeyRotated: {
+            /** @description The one that stays, with its text. */
+            new: components["schemas"]["StreamKeyMade"];
+            /** @description The key that ends. */
+            old: components["schemas"]["StreamKey"];
+        };
         /** @description A stream at one moment. */
         StreamStatus: {
             /** @description What the broadcaster could do better, most severe first. */
             advice: components["schemas"]["Advice"][];
             audio?: components["schemas"]["AudioStatus"] | null;
+            encryption?: components["schemas"]["EncryptionStatus"] | null;
             publisher?: components["schemas"]["PublisherStatus"] | null;
             /**
              * Format: date-time
@@ -4404,6 +4914,12 @@ export interface components {
              */
             device: string;
             /**
+             * @description The guards that the event asks for and that do not stand on this device, as its page last said: `watermark_dom`,
+             *     `watermark_style`, `watermark_geometry`, `watermark_occlusion`, `watermark_hit`, `watermark_pixels`, `api_patched`,
+             *     `watching`. `null` while nobody knows: before the first answer, while the page is silent, where nobody asks.
+             */
+            guards_missing?: string[] | null;
+            /**
              * Format: int32
              * @description Lines of the picture that is shown, as the page says.
              */
@@ -4438,10 +4954,19 @@ export interface components {
              */
             place?: string | null;
             /**
+             * Format: int32
+             * @description Points for what was noticed; they fade. From 2 on there is an incident.
+             */
+            risk: number;
+            /**
              * @description The session.
              * @example ses_01kaf3x6m8e9t8s2v4w6y8z0ab
              */
             session: string;
+            /** @description What was noticed and still counts: names from the table in the operator's book. */
+            signals: string[];
+            /** @description Whether its page does not answer: three questions went without a good answer. Never where the event does not ask. */
+            silent: boolean;
             /**
              * Format: int32
              * @description How often the picture stopped, as the page says.
@@ -4452,8 +4977,15 @@ export interface components {
             /** @description Whether it is watching right now. */
             watching: boolean;
         };
+        /** @description The viewer has read a caution. */
+        ViewerAcknowledge: {
+            /** @description Always `acknowledge`. */
+            type: string;
+        };
         /** @description What changed of somebody with an active session. */
         ViewerChange: {
+            /** @description The guards that are asked for and do not stand; `null` while nobody knows. */
+            guards_missing?: string[] | null;
             /**
              * Format: int32
              * @description Lines of the picture that is shown, as the page says.
@@ -4469,8 +5001,17 @@ export interface components {
              * @description Behind the broadcaster, as the page says.
              */
             latency_ms?: number | null;
+            /**
+             * Format: int32
+             * @description Points for what was noticed.
+             */
+            risk: number;
             /** @description The session. */
             session: string;
+            /** @description What was noticed and still counts. */
+            signals: string[];
+            /** @description Whether its page does not answer. */
+            silent: boolean;
             /**
              * Format: int32
              * @description How often the picture stopped, as the page says.
@@ -4480,6 +5021,50 @@ export interface components {
             visible?: boolean | null;
             /** @description Whether it is watching right now. */
             watching: boolean;
+        };
+        /** @description How a page shows that it is there. */
+        ViewerGuard: {
+            /** @description The most that follows when something odd is noticed. */
+            action: components["schemas"]["ActionName"];
+            /**
+             * @description What answers to challenges are signed with, by HMAC-SHA-256: 32 bytes in base64url without padding. The same for
+             *     the whole session.
+             */
+            heartbeat_key: string;
+            /**
+             * Format: int64
+             * @description How often a challenge comes, in seconds.
+             * @example 5
+             */
+            heartbeat_s: number;
+            watermark?: components["schemas"]["ViewerWatermark"] | null;
+        };
+        /** @description The answer to a challenge. */
+        ViewerHeartbeat: {
+            /**
+             * Format: int64
+             * @description Pictures shown since the page was opened.
+             */
+            frames: number;
+            /**
+             * @description Which guards stand: a bit each, in one to eight lower-case hexadecimal digits.
+             * @example 1f
+             */
+            guard: string;
+            /**
+             * @description HMAC-SHA-256 with the session's key over `nonce.guard.position_ms.frames`, in which a position that is `null` is
+             *     empty: base64url without padding.
+             */
+            mac: string;
+            /** @description The challenge's. */
+            nonce: string;
+            /**
+             * Format: int64
+             * @description Where the player is in the media.
+             */
+            position_ms?: number | null;
+            /** @description Always `heartbeat`. */
+            type: string;
         };
         /** @description What the server tells a viewer. */
         ViewerMessage: {
@@ -4525,7 +5110,22 @@ export interface components {
             /** @enum {string} */
             type: "takeover_over";
         } | {
-            /** @description What the organiser says about it: plain text. */
+            /**
+             * @description Never the same twice: 16 bytes in base64url without padding.
+             * @example q83vEjRWeJCrze8SNFZ4kA
+             */
+            nonce: string;
+            /** @enum {string} */
+            type: "challenge";
+        } | {
+            /** @description `warn`, `blur` or `pause`. */
+            action: components["schemas"]["ActionName"];
+            /** @description What was noticed: names from the table in the operator's book. */
+            signals: string[];
+            /** @enum {string} */
+            type: "caution";
+        } | {
+            /** @description What the organiser says about it, or after `tampering` what was seen and how to appeal: plain text. */
             message?: string | null;
             /** @description Why. */
             reason: components["schemas"]["Bye"];
@@ -4567,11 +5167,12 @@ export interface components {
             event: string;
             /**
              * Format: date-time
-             * @description When the session ends by itself.
+             * @description When the session ends by itself. While it is watched, this moves on; the address of the video stays the same.
              */
             expires_at: string;
             /** @description The WebSocket to keep open. */
             feed: string;
+            guard?: components["schemas"]["ViewerGuard"] | null;
             /** @description The session. */
             id: string;
             /** @description The invitee. */
@@ -4586,6 +5187,30 @@ export interface components {
             state: components["schemas"]["State"];
             /** @description What people read. */
             title: string;
+        };
+        /** @description One thing that a page noticed. */
+        ViewerSignal: {
+            /** @description What exactly, for organisers: at most 80 printable characters of it are kept. */
+            detail?: string | null;
+            /**
+             * @description A name from the table in the operator's book; others are ignored.
+             * @example console_reads
+             */
+            name: string;
+        };
+        /** @description What a page noticed about itself. */
+        ViewerSignals: {
+            /** @description At most eight. */
+            signals: components["schemas"]["ViewerSignal"][];
+            /** @description Always `signals`. */
+            type: string;
+        };
+        /** @description The personal mark. */
+        ViewerWatermark: {
+            /** @description Name, masked number if there is one, and the session's short name. */
+            lines: string[];
+            /** @description What its way over the picture is worked out from: 32 bytes in hexadecimal, the same for the whole session. */
+            seed: string;
         };
         /** @description What somebody waits for whose code is right. */
         Waiting: {
@@ -4678,7 +5303,7 @@ export interface components {
         Withdrawn: {
             /**
              * Format: int64
-             * @description Invitations; those that had been withdrawn before are not counted.
+             * @description Invitations, guests included; those that had been withdrawn before are not counted.
              */
             changed: number;
             /**
@@ -5486,6 +6111,126 @@ export interface operations {
             };
         };
     };
+    count_invitations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Counting"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SelectionCount"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_invitations: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Parts of a name, in any order, in any case, with or without accents. A whole telephone number or e-mail address
+                 *     finds whoever has it, for those who may see people.
+                 */
+                search?: string;
+                /**
+                 * @description Where their invitation stands: one of these.
+                 * @example sent,delivered
+                 */
+                states?: string;
+                /**
+                 * @description What they are tagged with: one of these, at most 10.
+                 * @example press,vip
+                 */
+                tags?: string;
+                /**
+                 * @description Their own language: one of these, at most 20.
+                 * @example fr,de
+                 */
+                languages?: string;
+                /** @description Whether an organiser keeps them out. */
+                blocked?: boolean;
+                /** @description By default `csv`. */
+                format?: "csv" | "xlsx";
+                /**
+                 * @description These and nobody else, at most 400; then nothing else says whom.
+                 * @example inv_01kaf3x6m8e9t8s2v4w6y8z0ab,inv_01kaf3x6m8e9t8s2v4w6y8z0ac
+                 */
+                ids?: string;
+                /** @description Who matches, but not these, at most 400. */
+                except?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": number[];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     regenerate_codes: {
         parameters: {
             query?: never;
@@ -5507,6 +6252,24 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Regenerated"];
+                };
+            };
+            /** @description Ordered */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Regenerated"];
+                };
+            };
+            /** @description `renewal_running`: one order at a time */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
                 };
             };
             422: {
@@ -6267,6 +7030,116 @@ export interface operations {
             };
         };
     };
+    list_renewals: {
+        parameters: {
+            query?: {
+                /** @description Entries at most: 1 to 100, by default 50. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Renewal"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_renewal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                renewal: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Renewal"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_renewal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                renewal: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Called off */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not running */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_sends: {
         parameters: {
             query?: {
@@ -6494,6 +7367,44 @@ export interface operations {
             };
         };
     };
+    retry_send: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                send: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SendRetried"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     redeem: {
         parameters: {
             query?: never;
@@ -6700,6 +7611,128 @@ export interface operations {
             };
         };
     };
+    list_guests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuestList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `country_refused` or `network_refused` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bring_guest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGuest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuestMade"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `blocked`, `country_refused` or `network_refused` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `no_guests_left` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too_many_guests`, with `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     answer_takeover: {
         parameters: {
             query?: never;
@@ -6846,6 +7879,107 @@ export interface operations {
                 content?: never;
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StreamKeyChange"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamKey"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rotation"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamKeyRotated"];
+                };
+            };
+            /** @description There is no such key, or it does not work any more */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -2,13 +2,24 @@
  * The viewer's page, put together: facts go in, the state changes, what it wants is started or stopped, the page
  * is drawn. This file knows every part and decides nothing.
  */
+import "@stagedoor/kit/trusted";
 import "./element/stagedoor-player.ts";
 import { Backoff } from "./backoff.ts";
+import type { Guard } from "./guard/guard.ts";
 import { ServerClock } from "./model/clock.ts";
 import { fromFragment } from "./model/code.ts";
-import { type Fact, initial, reduce, type State, type Wants, wants } from "./model/state.ts";
+import {
+  type Fact,
+  initial,
+  type Protections,
+  reduce,
+  type State,
+  type Wants,
+  wants,
+} from "./model/state.ts";
 import { type Answer, Api } from "./net/api.ts";
 import { Feed, listenForAnswer } from "./net/feed.ts";
+import { fromBase64url, Heart } from "./net/heartbeat.ts";
 import type { Challenge } from "./net/proof.ts";
 import { Page } from "./page/page.ts";
 import { Scope } from "./scope.ts";
@@ -17,6 +28,11 @@ import { wordsFor } from "./words/index.ts";
 
 const TICK_MS = 500;
 const DOOR_MS = 30_000;
+/** A page without a key asks for it this often at most. */
+const WONDER_MS = 30_000;
+const PROTECTIONS_MS = 1_000;
+/** So many heartbeats may be missed before the server stops believing in us. */
+const HEARTBEATS_MISSED = 3;
 
 /** `/e/{event}`; without one the page says that there is no such event. */
 const event = /^\/e\/([\w-]+)\/?$/.exec(location.pathname)?.[1] ?? "";
@@ -45,12 +61,22 @@ const page = new Page(wordsFor(navigator.languages), scope, {
     if (state.guests?.step !== "asking") return;
     void api.bring(name, scope.signal()).then((answer) => answer !== null && dispatch(answer));
   },
+  acknowledge: () => {
+    feed?.send({ type: "acknowledge" });
+    dispatch({ type: "acknowledge" });
+  },
 });
 const { player } = page;
 player.clock = clock;
 
 let state: State = initial(now());
 let redeems = 0;
+let feed: Feed | null = null;
+let guard: Guard | null = null;
+/** When the server last asked for a sign of life and was answered; by the browser's own clock. */
+let answeredAt = Number.NEGATIVE_INFINITY;
+/** Of this session's key; the feed may be opened many times. */
+let beating: { readonly key: string; readonly heart: Heart } | null = null;
 
 function dispatch(answer: Answer): void {
   state = reduce(state, { ...answer, now: now() } as Fact);
@@ -84,6 +110,8 @@ const slots = {
   asking: new Slot(),
   answer: new Slot(),
   guests: new Slot(),
+  guard: new Slot(),
+  protections: new Slot(),
 };
 
 function reconcile(want: Wants): void {
@@ -123,7 +151,13 @@ function reconcile(want: Wants): void {
   slots.asking.set(want.asking, (running) => {
     const id = want.asking ?? "";
     const signal = running.signal();
-    const heard = (answer: Answer | null) => answer !== null && !running.closed && dispatch(answer);
+    const heard = (answer: Answer | null) => {
+      if (answer === null || running.closed) return;
+      const over =
+        answer.type === "asking_state" && answer.state !== "pending" && answer.state !== "approved";
+      if (over) api.stopAsking(id);
+      dispatch(answer);
+    };
     const ask = () => void api.asking(id, signal).then(heard);
     listenForAnswer(api.askingFeed(id), id, running, heard, ask);
   });
@@ -144,6 +178,10 @@ function reconcile(want: Wants): void {
     const signal = running.signal();
     void api.guests(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
   });
+  slots.guard.set(want.guard, watchOver);
+  slots.protections.set(want.feed, (running) => running.every(PROTECTIONS_MS, noteProtections));
+  if (want.hold === null) player.removeAttribute("held");
+  else if (player.getAttribute("held") !== want.hold) player.setAttribute("held", want.hold);
   remember(want.keep);
   if (want.media === null) player.removeAttribute("src");
   else if (player.getAttribute("src") !== want.media) player.setAttribute("src", want.media);
@@ -215,9 +253,65 @@ function workOut(challenge: Challenge, running: Scope): void {
   worker.postMessage(challenge);
 }
 
+function ordersOf({ phase }: State) {
+  return phase.name === "in" ? phase.session.guard : null;
+}
+
+function heartOf(key: string): Heart | null {
+  if (beating?.key === key) return beating.heart;
+  const bytes = fromBase64url(key);
+  beating = bytes === null ? null : { key, heart: new Heart(bytes) };
+  return beating?.heart ?? null;
+}
+
+/** Over the picture: fetched when there is one, and asked for until it is there. */
+function watchOver(running: Scope): void {
+  const session = wants(state).guard;
+  const orders = ordersOf(state);
+  if (session === null || orders === null) return;
+  const backoff = new Backoff(1_000, 30_000);
+  const load = () =>
+    import("./guard/guard.ts").then(
+      ({ Guard }) => {
+        if (running.closed) return;
+        guard = new Guard(
+          { session, watermark: orders.watermark },
+          {
+            on: player.surface,
+            own: () => page.inFront(),
+            now,
+            send: (signals) => feed?.send({ type: "signals", signals }) === true,
+          },
+          running,
+        );
+        running.defer(() => {
+          guard = null;
+        });
+        noteProtections();
+      },
+      () => void running.after(backoff.next(), load),
+    );
+  void load();
+}
+
+/** What protects the picture right now, if that has changed. */
+function noteProtections(): void {
+  const orders = ordersOf(state);
+  const patience = (orders?.heartbeatMs ?? 0) * HEARTBEATS_MISSED;
+  const protections: Protections = {
+    watermark: orders === null || orders.watermark === null ? "none" : guard?.marked === true ? "on" : "off",
+    heartbeat: orders !== null && performance.now() - answeredAt < patience,
+    encryption: player.measure()?.encryption ?? null,
+    tls: location.protocol === "https:",
+  };
+  if (JSON.stringify(protections) !== JSON.stringify(state.protections))
+    dispatch({ type: "protections", protections });
+}
+
 function listen(path: string, running: Scope): void {
   const signal = running.signal();
-  const feed = new Feed(path, {
+  let wondered = Number.NEGATIVE_INFINITY;
+  const listening = new Feed(path, {
     open: () => dispatch({ type: "feed_open" }),
     lost: () => {
       dispatch({ type: "feed_lost" });
@@ -230,6 +324,21 @@ function listen(path: string, running: Scope): void {
     bye: (reason, message) => dispatch({ type: "bye", reason, message }),
     takeover: (question) => dispatch({ type: "takeover", question }),
     takeoverOver: (id, state) => dispatch({ type: "takeover_over", id, state }),
+    beat: (nonce) => {
+      // Asked, and without a key: the organiser began to guard the event while we watched.
+      if (ordersOf(state) === null && performance.now() - wondered > WONDER_MS) {
+        wondered = performance.now();
+        void api.current(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
+      }
+      const measure = player.measure();
+      const seen = { positionMs: measure?.positionMs ?? null, frames: measure?.framesShown ?? 0 };
+      const beat =
+        heartOf(ordersOf(state)?.heartbeatKey ?? "")?.answer(nonce, { guard: guard?.tell() ?? 0, ...seen }) ??
+        null;
+      if (beat !== null) answeredAt = performance.now();
+      return beat;
+    },
+    caution: (caution) => dispatch({ type: "caution", caution }),
     report: () => {
       const measure = player.measure();
       return {
@@ -242,7 +351,12 @@ function listen(path: string, running: Scope): void {
       };
     },
   });
-  running.defer(() => feed.close());
+  feed = listening;
+  running.defer(() => {
+    listening.close();
+    feed = null;
+    answeredAt = Number.NEGATIVE_INFINITY;
+  });
 }
 
 scope.listen(player, "change", () => {

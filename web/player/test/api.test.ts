@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ServerClock } from "../src/model/clock.ts";
-import { Api, retryAfter } from "../src/net/api.ts";
+import { Api, cautionOf, retryAfter } from "../src/net/api.ts";
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -28,10 +28,29 @@ describe("redeeming a code", () => {
   test("gives the session", async () => {
     expect(await answering(201, SESSION).redeem(CODE, null, 0, signal)).toEqual({
       type: "session",
-      session: { id: "ses_1", name: "Ana", hls: SESSION.playback.hls, feed: SESSION.feed },
+      session: { id: "ses_1", name: "Ana", hls: SESSION.playback.hls, feed: SESSION.feed, guard: null },
       event: { title: "Premiere", startsAt: null },
       broadcast: "away",
     });
+  });
+
+  test("gives what the server wants guarded, and nothing that is only half of it", async () => {
+    const guardOf = async (guard: unknown) => {
+      const answer = await answering(201, { ...SESSION, guard }).redeem(CODE, null, 0, signal);
+      return answer?.type === "session" ? answer.session.guard : undefined;
+    };
+    const watermark = { lines: ["Ana", "", "7Q2M-XK"], seed: "00" };
+    expect(await guardOf({ heartbeat_key: "AA", heartbeat_s: 5, action: "log", watermark })).toEqual({
+      heartbeatKey: "AA",
+      heartbeatMs: 5_000,
+      watermark: { lines: ["Ana", "7Q2M-XK"], seed: "00" },
+    });
+    expect(await guardOf({ heartbeat_key: "AA", watermark: { lines: [], seed: "00" } })).toEqual({
+      heartbeatKey: "AA",
+      heartbeatMs: 5_000,
+      watermark: null,
+    });
+    for (const none of [undefined, null, "log", { watermark }]) expect(await guardOf(none)).toBeNull();
   });
 
   test.each([
@@ -85,6 +104,26 @@ describe("redeeming a code", () => {
       refusal: "unknown",
     });
     expect(await answering(418, "?").redeem(CODE, null, 0, signal)).toMatchObject({ refusal: "unknown" });
+  });
+
+  test("waits for the answer to a goodbye, which takes a cookie away", async () => {
+    let goodbye = (_: Response) => {};
+    const sent: string[] = [];
+    vi.stubGlobal("fetch", (url: string, init: RequestInit) => {
+      sent.push(`${init.method} ${url}`);
+      if (init.method !== "DELETE") return Promise.resolve(new Response(JSON.stringify(SESSION)));
+      return new Promise<Response>((resolve) => {
+        goodbye = resolve;
+      });
+    });
+    const api = new Api("evt_1", new ServerClock());
+    api.stopAsking("tko_1");
+    const answer = api.redeem(CODE, null, 0, signal);
+    await Promise.resolve();
+    expect(sent).toEqual(["DELETE /api/v1/events/evt_1/takeovers/tko_1"]);
+    goodbye(new Response(null, { status: 204 }));
+    expect(await answer).toMatchObject({ type: "session" });
+    expect(sent).toHaveLength(2);
   });
 
   test("a call that was called off answers nothing", async () => {
@@ -194,9 +233,16 @@ test("where nobody may watch is told apart from a wrong code", async () => {
 });
 
 test("whom one may bring along, and nobody where the server knows of no guests", async () => {
-  expect(await answering(200, { guests: [{ name: "Bob", state: "sent" }], left: 2 }).guests(signal)).toEqual({
+  const guests = [
+    { name: "Bob", state: "created", code: "ABCD", link: "http://h/#ABCD" },
+    { name: "Eve", state: "redeemed" },
+  ];
+  expect(await answering(200, { guests, left: 2 }).guests(signal)).toEqual({
     type: "guests",
-    list: [{ name: "Bob", state: "sent" }],
+    list: [
+      { name: "Bob", state: "created", link: "http://h/#ABCD" },
+      { name: "Eve", state: "redeemed", link: null },
+    ],
     left: 2,
   });
   expect(await answering(404).guests(signal)).toBeNull();
@@ -207,4 +253,14 @@ test("whom one may bring along, and nobody where the server knows of no guests",
     link: "http://h/#ABCD",
   });
   expect(await answering(409).bring("Bob", signal)).toEqual({ type: "bring_failed" });
+});
+
+test("a caution that this page does not know is said in words, and not for ever", () => {
+  expect(cautionOf({ action: "explode", signals: ["hidden", 7, "hidden", ""] })).toEqual({
+    action: "warn",
+    signals: ["hidden"],
+  });
+  const many = Array.from({ length: 20 }, (_, i) => `signal_${i}`);
+  expect(cautionOf({ action: "pause", signals: many }).signals).toHaveLength(8);
+  expect(cautionOf({ action: "blur" })).toEqual({ action: "blur", signals: [] });
 });

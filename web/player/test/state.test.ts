@@ -25,7 +25,13 @@ function then(state: State, ...facts: Without<Fact>[]): State {
   return facts.reduce((s, fact) => reduce(s, { now: s.now, ...fact } as Fact), state);
 }
 
-const session: Session = { id: "ses_1", name: "Ana", hls: "http://h/live/t/s/index.m3u8", feed: "/feed" };
+const session: Session = {
+  id: "ses_1",
+  name: "Ana",
+  hls: "http://h/live/t/s/index.m3u8",
+  feed: "/feed",
+  guard: { heartbeatKey: "AA", heartbeatMs: 5_000, watermark: null },
+};
 const event = { title: "Premiere", startsAt: null };
 const door = { type: "door", event, broadcast: "idle", elsewhere: null } as const;
 const atDoor = after(door, { type: "no_session" });
@@ -396,6 +402,54 @@ test("a guest is brought along once at a time, and only as many as one may", () 
     link: "http://h/e/1#x",
   });
   expect(brought.guests).toMatchObject({ left: 0, step: "ready", made: { name: "Bob" } });
+  expect(brought.guests?.list).toEqual([{ name: "Bob", state: "created", link: "http://h/e/1#x" }]);
   expect(then(brought, { type: "bring", name: "Eve" })).toEqual(brought);
   expect(then(bringing, { type: "bring_failed" }).guests?.step).toBe("failed");
+});
+
+describe("what protects", () => {
+  const caution = (action: "warn" | "blur" | "pause", ...signals: string[]) =>
+    ({ type: "caution", caution: { action, signals } }) as const;
+
+  test("begins with the first frame and lasts over an interruption, not over the session", () => {
+    expect(wants(inside("live")).guard).toBeNull();
+    expect(wants(then(inside("live"), media("starting"))).guard).toBeNull();
+    expect(wants(watching).guard).toBe("ses_1");
+    expect(wants(then(watching, media("waiting"))).guard).toBe("ses_1");
+    expect(wants(then(watching, { type: "leave" })).guard).toBeNull();
+    const other = then(watching, {
+      type: "session",
+      session: { ...session, id: "ses_2" },
+      event,
+      broadcast: "live",
+    });
+    expect(wants(other).guard).toBeNull();
+  });
+
+  test("is not wanted where the server does not ask for it", () => {
+    const plain = then(
+      atDoor,
+      { type: "session", session: { ...session, guard: null }, event, broadcast: "live" },
+      media("playing"),
+    );
+    expect(wants(plain).guard).toBeNull();
+  });
+
+  test("a warning takes nothing away; a blur and a pause last until they were read", () => {
+    expect(wants(then(watching, caution("warn", "hidden"))).hold).toBeNull();
+    const blurred = then(watching, caution("blur", "console_reads"));
+    expect(wants(blurred).hold).toBe("blur");
+    const milder = then(blurred, caution("warn", "hidden"));
+    expect(milder.caution).toEqual({ action: "blur", signals: ["console_reads", "hidden"] });
+    const harder = then(milder, caution("pause"));
+    expect(wants(harder).hold).toBe("pause");
+    expect(wants(then(harder, { type: "acknowledge" })).hold).toBeNull();
+  });
+
+  test("a caution does not follow anybody outside", () => {
+    const out = then(watching, caution("pause"), { type: "bye", reason: "tampering" });
+    expect(scene(out)).toBe("out");
+    expect(wants(out).hold).toBeNull();
+    expect(then(out, caution("pause")).caution).toBeNull();
+  });
 });

@@ -139,6 +139,10 @@ export const resumeSend = (event: string, send: string) =>
 export const cancelSend = (event: string, send: string) =>
   value(api.POST("/api/v1/events/{event}/sends/{send}/cancel", { params: { path: { event, send } } }));
 
+/** Everything of an order that failed, but for what may have arrived. */
+export const retrySend = (event: string, send: string) =>
+  value(api.POST("/api/v1/events/{event}/sends/{send}/retry", { params: { path: { event, send } } }));
+
 export const retryMessage = (event: string, message: string) =>
   value(
     api.POST("/api/v1/events/{event}/messages/{message}/retry", { params: { path: { event, message } } }),

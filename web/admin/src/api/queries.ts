@@ -76,24 +76,8 @@ export const streamKeysQuery = (event: string) =>
           signal,
         }),
       ),
-  });
-
-export const invitationsQuery = (event: string, search: string) =>
-  infiniteQueryOptions({
-    queryKey: [...keys.invitations(event), search],
-    queryFn: ({ pageParam, signal }) =>
-      value(
-        api.GET("/api/v1/events/{event}/invitations", {
-          params: {
-            path: { event },
-            query: { ...cursor(pageParam), ...(search === "" ? {} : { search }) },
-          },
-          signal,
-        }),
-      ),
-    initialPageParam: null as string | null,
-    getNextPageParam: (page) => page.next_cursor ?? null,
-    placeholderData: (previous) => previous,
+    // Who comes in with a key, and what that makes of it, is in no feed.
+    refetchInterval: 5_000,
   });
 
 /** Whether the server knows where addresses are. */
@@ -130,9 +114,12 @@ export const logQuery = (query: {
     placeholderData: (previous) => previous,
   });
 
-export const webhooksQuery = queryOptions({
+export const webhooksQuery = infiniteQueryOptions({
   queryKey: keys.webhooks,
-  queryFn: ({ signal }) => value(api.GET("/api/v1/webhooks", { params: { query: { limit: 100 } }, signal })),
+  queryFn: ({ pageParam, signal }) =>
+    value(api.GET("/api/v1/webhooks", { params: { query: { limit: 50, ...cursor(pageParam) } }, signal })),
+  initialPageParam: null as string | null,
+  getNextPageParam: (page) => page.next_cursor ?? null,
 });
 
 export const deliveriesQuery = (webhook: string) =>

@@ -46,6 +46,9 @@ const change = (session: string, over: object): FeedMessage => ({
       latency_ms: 2_000,
       stalls: 0,
       visible: true,
+      silent: false,
+      risk: 0,
+      signals: [],
       ...over,
     },
   ],
@@ -97,6 +100,8 @@ describe("the people in a room", () => {
   it("keep what a change does not say, and ignore changes of strangers", () => {
     const { viewers } = open(snapshot(["ses_a"]), change("ses_a", { stalls: 4 }), change("ses_x", {}));
     expect(viewers.get("ses_a")).toMatchObject({ name: "Ada", stalls: 4 });
+    expect(viewers.nameOf(viewers.get("ses_a")?.invitation ?? "")).toBe("Ada");
+    expect(viewers.nameOf("inv_nobody")).toBeUndefined();
     expect(viewers.size).toBe(1);
   });
 

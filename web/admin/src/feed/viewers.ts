@@ -70,6 +70,12 @@ export class Viewers {
     return this.#rows.get(session);
   }
 
+  /** What whoever came in with an invitation is called; of a few, for all are looked through. */
+  nameOf(invitation: string): string | undefined {
+    for (const viewer of this.#rows.values()) if (viewer.invitation === invitation) return viewer.name;
+    return undefined;
+  }
+
   /** Sessions in the order and choice that was asked for; the same array until it changes. */
   get view(): readonly string[] {
     return this.#view;

@@ -1,5 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { bodyOf, filterOf, isDead, isPlain, isUndoable, NAMED_MAX, queryOf, toggled } from "./invitations.ts";
+import {
+  bodyOf,
+  EXPORT_NAMED_MAX,
+  exportName,
+  exportOf,
+  filterOf,
+  isDead,
+  isPlain,
+  isUndoable,
+  NAMED_MAX,
+  queryOf,
+  toggled,
+} from "./invitations.ts";
 import { choose, everything, nothing } from "./selection.ts";
 
 describe("the filter in the address", () => {
@@ -55,4 +67,28 @@ it("calls dead whose code opens nothing", () => {
   expect(isDead({ state: "revoked", erased_at: null })).toBe(true);
   expect(isDead({ state: "created", erased_at: "2026-11-20T17:00:00Z" })).toBe(true);
   expect(isDead({ state: "expired", erased_at: null })).toBe(false);
+});
+
+describe("a list to take away", () => {
+  it("has who is chosen, or who matches without those who are not", () => {
+    const filter = filterOf({ search: " ada ", states: "sent,failed" });
+    const some = choose(nothing, ["inv_a", "inv_b"], true);
+    expect(exportOf(some, filter)).toEqual({ ids: "inv_a,inv_b" });
+    expect(exportOf(nothing, filter), "nobody is not everybody").toEqual({ ids: "" });
+    expect(exportOf(everything, {})).toEqual({});
+    expect(exportOf(choose(everything, ["inv_a"], false), filter)).toEqual({
+      search: "ada",
+      states: "sent,failed",
+      except: "inv_a",
+    });
+    const many = Array.from({ length: EXPORT_NAMED_MAX + 1 }, (_, at) => `inv_${at}`);
+    expect(exportOf(choose(nothing, many, true), {})).toBeNull();
+    expect(exportOf(choose(everything, many, false), {})).toBeNull();
+  });
+
+  it("is called after its event, in letters that every disk can write", () => {
+    const day = new Date(2026, 0, 5);
+    expect(exportName("Gala: “Été” 1/2", "xlsx", day)).toBe("Gala “Été” 1 2 invitees 2026-01-05.xlsx");
+    expect(exportName("..\n?", "csv", day)).toBe("Event invitees 2026-01-05.csv");
+  });
 });

@@ -95,6 +95,36 @@ export function bodyOf(selection: Selection, filter: Filter): SelectionBody | nu
     : { filter: filterBody(filter), except: [...selection.except] };
 }
 
+/** The server's bound on people named in an address. */
+export const EXPORT_NAMED_MAX = 400;
+
+export type ExportWho = ReturnType<typeof queryOf> & { readonly ids?: string; readonly except?: string };
+
+/** Whom a list to take away has, for the server; `null` when too many are named one by one. */
+export function exportOf(selection: Selection, filter: Filter): ExportWho | null {
+  const named = [...(selection.kind === "some" ? selection.keys : selection.except)];
+  if (named.length > EXPORT_NAMED_MAX) return null;
+  if (selection.kind === "some") return { ids: named.join(",") };
+  return { ...queryOf(filter), ...(named.length === 0 ? {} : { except: named.join(",") }) };
+}
+
+export type ExportFormat = "xlsx" | "csv";
+
+/** What the file is called: after the event, as far as every file system can write it. */
+export function exportName(title: string, format: ExportFormat, day: Date): string {
+  const plain = title
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be in a name
+    .replace(/[\u0000-\u001f\u007f"*/:<>?\\|]+/g, " ")
+    .replace(/\s+/g, " ")
+    .trim()
+    .slice(0, 80)
+    .replace(/^\.+|[. ]+$/g, "");
+  const on = [day.getFullYear(), day.getMonth() + 1, day.getDate()].map((part) =>
+    String(part).padStart(2, "0"),
+  );
+  return `${plain === "" ? "Event" : plain} invitees ${on.join("-")}.${format}`;
+}
+
 export type Tone = "plain" | "busy" | "ok" | "warn" | "danger";
 
 const TONES = {

@@ -4,16 +4,21 @@
 export const groups = [
   "event",
   "invitation",
+  "renewal",
   "import",
   "session",
   "takeover",
+  "send",
   "message",
   "stream",
   "stream_key",
+  "publish_token",
   "incident",
   "user",
+  "team",
   "api_token",
   "webhook",
+  "master_key",
   "log",
 ] as const;
 export type Group = (typeof groups)[number];

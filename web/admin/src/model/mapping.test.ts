@@ -13,6 +13,16 @@ describe("which column is what", () => {
     expect(fieldOf({ name: 0 }, 0)).toBe("name");
   });
 
+  it("keeps the second half of a name when something else changes", () => {
+    expect(assign({ name: 0, family: 1, phone: 2 }, 3, "tags")).toEqual({
+      name: 0,
+      family: 1,
+      phone: 2,
+      tags: 3,
+    });
+    expect(fieldOf({ name: 0, family: 1 }, 1)).toBe("family");
+  });
+
   it("needs names, and says when nobody could be written to", () => {
     expect(problemOf({ phone: 1 })).toBe("name");
     expect(problemOf({ name: 0 })).toBe("contact");

@@ -3,10 +3,13 @@ import type { ImportField, Mapping } from "../api/types.ts";
 
 export const FIELDS = [
   "name",
+  "family",
   "phone",
   "email",
   "language",
   "note",
+  "plus_ones",
+  "tags",
 ] as const satisfies readonly ImportField[];
 
 /** What a column is used for, if anything. */

@@ -7,6 +7,7 @@ import {
   isWho,
   mayRetry,
   problemOf,
+  retriable,
   sharesOf,
   sumOf,
   templateFor,
@@ -35,6 +36,7 @@ const send = (over: Partial<Send>): Send => ({
   sent: 3,
   delivered: 1,
   failed: 1,
+  failures: [{ error: "unavailable", count: 1 }],
   suppressed: 1,
   per_second: 1,
   eta_ms: 4_000,
@@ -51,6 +53,17 @@ describe("an order", () => {
     const { ok, onTheWay, bad } = sharesOf(send({}));
     expect(ok + onTheWay + bad).toBeCloseTo(0.6);
     expect(bad).toBeCloseTo(0.1);
+  });
+
+  it("tries everything again that certainly did not arrive", () => {
+    expect(retriable(send({}))).toBe(1);
+    const failures: Send["failures"] = [
+      { error: "bad_address", count: 4 },
+      { error: "unknown", count: 3 },
+      { error: "undelivered", count: 2 },
+    ];
+    expect(retriable(send({ failures }))).toBe(6);
+    expect(retriable(send({ failures: [] }))).toBe(0);
   });
 
   it("of nobody has nothing to draw", () => {

@@ -162,3 +162,8 @@ export function whoFilter(who: Who): Filter {
 export function mayRetry(error: string | null | undefined): boolean {
   return error !== "opted_out" && error !== "superseded" && error !== "not_invited";
 }
+
+/** How many messages of an order one press tries again. Of some nobody knows whether they arrived: those are asked about. */
+export function retriable({ failures }: Pick<Send, "failures">): number {
+  return failures.reduce((sum, { error, count }) => sum + (error === "unknown" ? 0 : count), 0);
+}

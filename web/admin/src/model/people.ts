@@ -1,36 +1,5 @@
-/** Invitees and viewers as the lists draw them, derived from the API's answers and the live room. Pure. */
-import type { Invitation, Viewer } from "../api/types.ts";
-
-export type InviteeState = "invited" | "watching" | "redeemed" | "revoked";
-
-export interface Invitee {
-  readonly id: string;
-  readonly name: string;
-  readonly state: InviteeState;
-  /** The moment that belongs to the state: invited at, joined at, redeemed at (ISO 8601). */
-  readonly at: string;
-}
-
-/**
- * Lays the live room over the list, which may be a moment older: whoever the feed shows has redeemed their
- * invitation, whatever the list still says. A revoked invitation stays revoked.
- */
-export function invitees(list: readonly Invitation[], viewers: ReadonlyMap<string, Viewer>): Invitee[] {
-  const present = new Map<string, Viewer>();
-  for (const viewer of viewers.values()) {
-    const other = present.get(viewer.invitation);
-    if (!other || (viewer.watching && !other.watching)) present.set(viewer.invitation, viewer);
-  }
-  return list.map(({ id, name, state, created_at, redeemed_at }) => {
-    const viewer = present.get(id);
-    if (state === "revoked") return { id, name, state: "revoked", at: redeemed_at ?? created_at };
-    if (viewer?.watching) return { id, name, state: "watching", at: viewer.joined_at };
-    if (state === "redeemed" || viewer) {
-      return { id, name, state: "redeemed", at: redeemed_at ?? viewer?.joined_at ?? created_at };
-    }
-    return { id, name, state: "invited", at: created_at };
-  });
-}
+/** How people are found, and what their figures mean. Pure. */
+import type { Viewer } from "../api/types.ts";
 
 /** So that "zoe" finds "Zoë". */
 export function fold(text: string): string {

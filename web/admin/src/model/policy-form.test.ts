@@ -20,9 +20,22 @@ describe("the settings of an event", () => {
         default_language: "fr",
       },
       privacy: { retention_days: 7 },
+      encryption: { method: "aes-128", key_period_s: 12 },
+      protection: { guard: true, action: "pause", watermark: true },
+      publish: { bitrate_kbps: 8_000, long_side: 1_280, short_side: 720, fps: 30 },
     };
     const read = draftsOf(full, 0);
-    for (const name of ["access", "takeover", "admission", "messages", "privacy"] as const) {
+    const sections = [
+      "access",
+      "takeover",
+      "admission",
+      "messages",
+      "privacy",
+      "encryption",
+      "protection",
+      "publish",
+    ] as const;
+    for (const name of sections) {
       expect(check(name, read[name]), name).toEqual({});
       expect(section(name, read[name]), name).toEqual(full[name]);
     }
@@ -32,6 +45,11 @@ describe("the settings of an event", () => {
     expect(section("admission", drafts.admission)).toEqual({ capacity: null, per_second: null });
     expect(section("privacy", drafts.privacy)).toEqual({ retention_days: null });
     expect(section("messages", drafts.messages)).toMatchObject({ quiet_hours: null, budget_milli: null });
+    expect(section("protection", drafts.protection)).toEqual({
+      guard: true,
+      action: "log",
+      watermark: false,
+    });
   });
 
   it("offer quiet hours in the reader's own zone", () => {
@@ -68,6 +86,12 @@ describe("the settings of an event", () => {
     });
     expect(check("privacy", { forget: true, days: "-1" })).toEqual({ retention_days: "days" });
     expect(check("privacy", { forget: false, days: "" })).toEqual({});
+    expect(check("encryption", { method: "cbcs", periodSeconds: "3" })).toEqual({ key_period_s: "period" });
+    expect(check("encryption", { method: "off", periodSeconds: "" })).toEqual({});
+    expect(section("encryption", { method: "off", periodSeconds: "" })).toEqual({
+      method: "off",
+      key_period_s: 10,
+    });
   });
 
   it("know whether there is something to save", () => {

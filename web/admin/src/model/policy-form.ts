@@ -5,6 +5,7 @@
  * The server's bounds are repeated here only so that a slip is shown at once; the server still decides.
  */
 import type { Policy } from "../api/types.ts";
+import { checkLimits, type LimitField, type LimitsDraft, limitsDraft, limitsOf } from "./limits.ts";
 
 type Section = keyof Policy;
 
@@ -19,7 +20,9 @@ export type WrongKind =
   | "prefix"
   | "time"
   | "days"
-  | "language";
+  | "period"
+  | "language"
+  | LimitField;
 
 export interface AccessDraft {
   readonly countries: readonly string[];
@@ -58,12 +61,26 @@ export interface PrivacyDraft {
   readonly days: string;
 }
 
+export interface EncryptionDraft {
+  readonly method: "off" | "aes-128" | "cbcs";
+  readonly periodSeconds: string;
+}
+
+export interface ProtectionDraft {
+  readonly guard: boolean;
+  readonly action: "log" | "warn" | "blur" | "pause" | "kick";
+  readonly watermark: boolean;
+}
+
 export interface Drafts {
   readonly access: AccessDraft;
   readonly takeover: TakeoverDraft;
   readonly admission: AdmissionDraft;
   readonly messages: MessagesDraft;
   readonly privacy: PrivacyDraft;
+  readonly encryption: EncryptionDraft;
+  readonly protection: ProtectionDraft;
+  readonly publish: LimitsDraft;
 }
 
 const QUIET_FROM = "22:00";
@@ -72,7 +89,7 @@ const DAYS = "30";
 
 /** `utcOffsetMinutes` is the reader's own, for an event that has no quiet hours yet. */
 export function draftsOf(policy: Policy, utcOffsetMinutes: number): Drafts {
-  const { access, takeover, admission, messages, privacy } = policy;
+  const { access, takeover, admission, messages, privacy, encryption, protection, publish } = policy;
   const quiet = messages.quiet_hours ?? null;
   return {
     access: {
@@ -100,6 +117,16 @@ export function draftsOf(policy: Policy, utcOffsetMinutes: number): Drafts {
       forget: privacy.retention_days != null,
       days: privacy.retention_days == null ? DAYS : String(privacy.retention_days),
     },
+    encryption: {
+      method: encryption.method ?? "off",
+      periodSeconds: String(encryption.key_period_s ?? 10),
+    },
+    protection: {
+      guard: protection.guard ?? true,
+      action: protection.action ?? "log",
+      watermark: protection.watermark ?? false,
+    },
+    publish: limitsDraft(publish),
   };
 }
 
@@ -147,6 +174,14 @@ export function check<S extends Section>(section: S, draft: Drafts[S]): Wrong {
       need("retention_days", !forget || within(days, 0, 3_650), "days");
       break;
     }
+    case "encryption": {
+      const { method, periodSeconds } = draft as EncryptionDraft;
+      need("key_period_s", method === "off" || within(periodSeconds, 4, 600), "period");
+      break;
+    }
+    case "publish":
+      Object.assign(wrong, checkLimits(draft as LimitsDraft));
+      break;
   }
   return wrong;
 }
@@ -190,6 +225,19 @@ export function section<S extends Section>(name: S, draft: Drafts[S]): Policy[S]
         default_language: messages.defaultLanguage,
       } as Policy[S];
     }
+    case "encryption": {
+      const { method, periodSeconds } = draft as EncryptionDraft;
+      // What nobody sees in the form cannot be wrong in it.
+      const seconds = within(periodSeconds, 4, 600) ? Number(periodSeconds) : 10;
+      return { method, key_period_s: seconds } as Policy[S];
+    }
+    case "protection": {
+      const { guard, action, watermark } = draft as ProtectionDraft;
+      // Nothing keeps a mark in its place without the guard.
+      return { guard, action, watermark: guard && watermark } as Policy[S];
+    }
+    case "publish":
+      return limitsOf(draft as LimitsDraft) as Policy[S];
     default: {
       const { forget, days } = draft as PrivacyDraft;
       return { retention_days: forget ? Number(days) : null } as Policy[S];

@@ -29,6 +29,7 @@ describe("what an event still needs", () => {
         ...policy,
         access: { countries: ["FR"], unknown_country: "deny", networks: [] },
         admission: { capacity: 50, per_second: null },
+        encryption: { method: "aes-128", key_period_s: 10 },
       },
     });
     const list = readiness({ event, unsent: 0, failed: 0, gateway: "provider", places: true });
@@ -40,6 +41,7 @@ describe("what an event still needs", () => {
       "codes",
       "places",
       "room_size",
+      "encryption",
       "encoder",
       "watched",
     ]);
@@ -54,6 +56,11 @@ describe("what an event still needs", () => {
       policy: { ...policy, access: { countries: ["FR"], unknown_country: "allow", networks: [] } },
     });
     expect(verdicts({ event: open, places: false })).toMatchObject({ places: "warn" });
+  });
+
+  it("says when not every device can decrypt", () => {
+    const event = anEvent({ policy: { ...policy, encryption: { method: "cbcs", key_period_s: 10 } } });
+    expect(verdicts({ event })).toMatchObject({ encryption: "warn" });
   });
 
   it("says when not everybody fits, and when codes were not sent or did not arrive", () => {

@@ -11,6 +11,7 @@ export type Check =
   | "places"
   | "room_size"
   | "quiet"
+  | "encryption"
   | "watched";
 
 /** `todo` stops people from seeing the event; `warn` may be meant. */
@@ -59,6 +60,8 @@ export function readiness({ event, unsent, failed, gateway, places }: Known): Re
   if (capacity !== null && invited > 0) say("room_size", capacity >= invited ? "done" : "warn", capacity);
   if (event.starts_at && unsent !== null && unsent > 0 && startsInQuiet(event)) say("quiet", "warn");
 
+  const method = policy.encryption.method ?? "off";
+  if (method !== "off") say("encryption", method === "cbcs" ? "warn" : "done");
   say("encoder", stream.state === "idle" ? "todo" : "done");
   say("watched", redeemed > 0 ? "done" : "warn", redeemed);
   return list;

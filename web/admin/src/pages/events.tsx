@@ -9,7 +9,8 @@ import { elapsed, isPast } from "../model/time.ts";
 import { say, t } from "../text.ts";
 import { useNow } from "../ui/clock.ts";
 import { Icon, Mark } from "../ui/icon.tsx";
-import { Failed, Loading } from "../ui/states.tsx";
+import { useMay } from "../ui/rights.ts";
+import { Empty, Failed, Loading } from "../ui/states.tsx";
 import { Status } from "../ui/status.tsx";
 import { useTitle } from "../ui/title.ts";
 
@@ -20,32 +21,45 @@ export function EventsPage() {
   const ids = useMemo(() => events.map((event) => event.id), [events]);
   const rooms = useRooms(ids);
   const now = useNow();
+  const create = useMay("create_event");
   const { onAir, rest } = agenda(events, rooms, now);
 
-  if (list.isPending) {
+  if (list.isPending || (list.isError && events.length === 0)) {
     return (
-      <div className="card">
-        <Loading lines={5} />
+      <div className="stack">
+        <h1>{t("events.title")}</h1>
+        <div className="card">
+          {list.isPending ? (
+            <Loading lines={5} />
+          ) : (
+            <Failed error={list.error} retry={() => void list.refetch()} />
+          )}
+        </div>
       </div>
     );
   }
-  if (list.isError && events.length === 0) {
-    return (
+  if (events.length === 0) {
+    return create ? (
+      <FirstEvent />
+    ) : (
       <div className="card">
-        <Failed error={list.error} retry={() => void list.refetch()} />
+        <Empty icon="info" title={t("events.none")}>
+          {t("events.none_text")}
+        </Empty>
       </div>
     );
   }
-  if (events.length === 0) return <FirstEvent />;
 
   return (
     <div className="stack events">
       <div className="page-head">
         <h1>{t("events.title")}</h1>
-        <Link to="/events/new" className="button primary">
-          <Icon name="plus" />
-          {t("events.new")}
-        </Link>
+        {create && (
+          <Link to="/events/new" className="button primary">
+            <Icon name="plus" />
+            {t("events.new")}
+          </Link>
+        )}
       </div>
       {onAir.length > 0 && (
         <section aria-labelledby="on-air">

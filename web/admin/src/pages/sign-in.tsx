@@ -1,12 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi, useRouter } from "@tanstack/react-router";
+import { getRouteApi, Link, useRouter } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { Button, FieldError, Form, Input, Label, TextField } from "react-aria-components";
 import { api, value } from "../api/client.ts";
 import { browserHasPasskeys, NoPasskey, signInByPasskey } from "../api/passkeys.ts";
 import { ApiError } from "../api/problem.ts";
-import { keys, waysQuery } from "../api/queries.ts";
+import { keys, meQuery, waysQuery } from "../api/queries.ts";
 import type { User } from "../api/types.ts";
+import { problemOf } from "../model/sign-in.ts";
 import { t } from "../text.ts";
 import { useNow } from "../ui/clock.ts";
 import { DoorArt } from "../ui/door-art.tsx";
@@ -109,7 +110,9 @@ export function SignInPage() {
           <h1>{t("sign_in.title")}</h1>
           <p className="muted">{t("sign_in.lead")}</p>
         </div>
-        {problem && !signIn.error && <p className="notice warn">{t("sign_in.provider")}</p>}
+        {problem !== undefined && !signIn.error && (
+          <Problem problem={problem} provider={ways.data?.provider?.name ?? null} />
+        )}
         {expired && !signIn.error && <p className="notice info">{t("sign_in.expired")}</p>}
         <div role="alert" className="door-alert">
           {missing && <p className="notice danger">{t("sign_in.missing")}</p>}
@@ -162,6 +165,22 @@ export function SignInPage() {
         )}
         <p className="small muted door-note">{t("sign_in.first")}</p>
       </main>
+    </div>
+  );
+}
+
+/** Why the identity provider brought them back. Who wanted to link an account is still signed in here. */
+function Problem({ problem, provider }: { problem: string; provider: string | null }) {
+  const me = useQuery(meQuery);
+  return (
+    <div className="notice warn stack tight" role="status">
+      <p>{t(`sign_in.problem.${problemOf(problem)}`, { provider: provider ?? t("sign_in.the_provider") })}</p>
+      {me.data && (
+        <p>
+          {t("sign_in.still", { name: me.data.name || me.data.username })}{" "}
+          <Link to="/settings">{t("sign_in.still_go")}</Link>
+        </p>
+      )}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useRef, useState } from "react";
 import { Button, Form } from "react-aria-components";
 import { api, value } from "../api/client.ts";
@@ -29,9 +29,9 @@ function typeName(type: string): string {
 /** Who else is told what happens. */
 export function WebhooksPage() {
   useTitle(t("hooks.title"));
-  const hooks = useQuery(webhooksQuery);
+  const hooks = useInfiniteQuery(webhooksQuery);
   const [secret, setSecret] = useState<WebhookSecret | null>(null);
-  const list = hooks.data?.data ?? [];
+  const list = hooks.data?.pages.flatMap((page) => page.data) ?? [];
   return (
     <div className="stack reading">
       <div className="stack tight">
@@ -52,6 +52,17 @@ export function WebhooksPage() {
           <Hook key={hook.id} hook={hook} onSecret={setSecret} />
         ))}
       </ul>
+      {hooks.hasNextPage && (
+        <div>
+          <Button
+            className="button"
+            onPress={() => void hooks.fetchNextPage()}
+            data-pending={hooks.isFetchingNextPage || undefined}
+          >
+            {t("action.more")}
+          </Button>
+        </div>
+      )}
     </div>
   );
 }

@@ -80,6 +80,11 @@ interface ConfirmProps {
 /** Later than the dialog's own attempt to give the focus back. */
 const LANDING_MS = 80;
 
+/** Puts the focus on `place` once a dialog has closed whose opener is gone. */
+export function land(place: RefObject<HTMLElement | null>): void {
+  setTimeout(() => place.current?.focus(), LANDING_MS);
+}
+
 /** Asks before something that cannot be taken back. The safe answer has the focus. */
 export function Confirm({
   title,
@@ -107,7 +112,7 @@ export function Confirm({
       await act();
       onOpenChange(false);
       after?.();
-      if (landing) setTimeout(() => landing.current?.focus(), LANDING_MS);
+      if (landing) land(landing);
     } catch (cause) {
       setError(cause);
     } finally {

@@ -1,6 +1,7 @@
 /** Values that need more than a formatter to become words. */
 import type { Latency } from "../api/types.ts";
 import { spanOf } from "../model/sending.ts";
+import { room } from "../text/room.ts";
 import { say, t } from "../text.ts";
 
 /** A span as a person says it: `42 seconds`, `15 minutes`, `2 hours`. Rounded up, never "0 seconds". */
@@ -30,4 +31,14 @@ export function span(ms: number): string {
 /** Thousandths of whatever currency the gateway charges in, which nobody tells us: `12.40`. */
 export function amount(milli: number): string {
   return say.number(milli / 1_000, 2);
+}
+
+/** What was noticed about a viewer, in a line. A name that this page does not know yet is shown as it is. */
+export function signalWords(signals: readonly string[]): string {
+  return signals
+    .map((name) => {
+      const key = `signal.${name}`;
+      return key in room ? t(key as `signal.${"hidden"}`) : name.replaceAll("_", " ");
+    })
+    .join(", ");
 }

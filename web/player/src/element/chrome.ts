@@ -5,6 +5,9 @@
  * hash of the *empty* style allows an empty `<style>` and nothing else, and rules put into a sheet by script are not
  * subject to it. So the text is taken out before the elements are connected and its rules are put back after:
  * `takeStyles` while they are not in the page, the function it returns when they are.
+ *
+ * Their markup is text that they assign to `innerHTML`, which a policy with Trusted Types refuses. It is vouched for where
+ * they make it, once for each class; whatever else assigns markup is refused.
  */
 import "media-chrome/dist/media-controller.js";
 import "media-chrome/dist/media-control-bar.js";
@@ -13,6 +16,45 @@ import "media-chrome/dist/media-mute-button.js";
 import "media-chrome/dist/media-play-button.js";
 import "media-chrome/dist/media-volume-range.js";
 import "media-chrome/dist/lang/fr.js";
+import { markup } from "@stagedoor/kit/trusted";
+
+/** Everything that the imports above define. */
+const ELEMENTS = [
+  "media-controller",
+  "media-control-bar",
+  "media-error-dialog",
+  "media-gesture-receiver",
+  "media-loading-indicator",
+  "media-mute-button",
+  "media-play-button",
+  "media-text-display",
+  "media-tooltip",
+  "media-volume-range",
+];
+
+type Maker = (this: unknown, ...args: unknown[]) => string;
+interface Made {
+  prototype: { formatErrorMessage?: (error: unknown) => string };
+  getTemplateHTML?: Maker;
+  getTooltipContentHTML?: Maker;
+}
+
+for (const name of ELEMENTS) {
+  const made = customElements.get(name) as Made | undefined;
+  if (made === undefined) continue;
+  for (const method of ["getTemplateHTML", "getTooltipContentHTML"] as const) {
+    const make = made[method];
+    if (make === undefined) continue;
+    made[method] = function (...args) {
+      return markup(make.apply(this, args));
+    };
+  }
+  const tell = made.prototype.formatErrorMessage;
+  if (tell !== undefined)
+    made.prototype.formatErrorMessage = function (error) {
+      return markup(tell.call(this, error));
+    };
+}
 
 interface Taken {
   readonly style: HTMLStyleElement;

@@ -12,6 +12,7 @@ import Hls, { type ErrorData, type HlsConfig, type Level } from "hls.js";
 import { Backoff } from "../backoff.ts";
 import type { ServerClock } from "../model/clock.ts";
 import { Scope } from "../scope.ts";
+import { closeOldKeys } from "./keys.ts";
 
 export type Status = "starting" | "playing" | "paused" | "waiting" | "finished";
 export type Trouble = "network" | "busy";
@@ -35,6 +36,10 @@ export interface Measure {
   readonly bufferMs: number;
   readonly bandwidthBps: number | null;
   readonly framesDropped: number | null;
+  /** Frames that this source has shown; begins anew when it is built anew. */
+  readonly framesShown: number;
+  /** How what plays is encrypted, in the playlist's word for it. */
+  readonly encryption: string | null;
   readonly stalls: number;
   readonly positionMs: number | null;
 }
@@ -72,6 +77,37 @@ const retry = (maxNumRetry: number, retryDelayMs: number) => ({
   backoff: "linear" as const,
 });
 
+/** ClearKey, for broadcasts that are sealed by samples; a playlist says whether it is needed at all. */
+function licences(src: string): Partial<HlsConfig> {
+  if (typeof navigator.requestMediaKeySystemAccess !== "function") return {};
+  const scheme = { audioEncryptionScheme: "cbcs", videoEncryptionScheme: "cbcs" };
+  return {
+    emeEnabled: true,
+    drmSystems: {
+      "org.w3.clearkey": {
+        // Beside the playlists: checked like every other request.
+        licenseUrl: new URL("licence", new URL(src, location.href)).href,
+        // A key is asked for by the name that its playlist gives it, before its media is there.
+        generateRequest(initDataType, initData, context) {
+          const name = context.decryptdata.keyId;
+          if (name === null) return { initDataType, initData };
+          return { initDataType: "keyids", initData: keyIds(name) };
+        },
+      },
+    },
+    drmSystemOptions: scheme,
+  };
+}
+
+/** Initialization data of the format "keyids", https://www.w3.org/TR/eme-initdata-keyids/ */
+function keyIds(name: Uint8Array): ArrayBuffer {
+  const kid = btoa(String.fromCharCode(...name))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+  return new TextEncoder().encode(JSON.stringify({ kids: [kid] })).buffer as ArrayBuffer;
+}
+
 const CONFIG: Partial<HlsConfig> = {
   lowLatencyMode: true,
   // Everything is fMP4 and passes through: a worker would only copy it, and cost a second script.
@@ -86,6 +122,8 @@ const CONFIG: Partial<HlsConfig> = {
   liveSyncOnStallIncrease: 0.5,
   backBufferLength: 30,
   maxBufferLength: 20,
+  // However little it weighs, no more of the past is fetched ahead than this: what is buffered is decrypted, or keeps its key.
+  maxMaxBufferLength: 60,
   // Our watchdog nudges further than hls.js does.
   nudgeMaxRetry: 5,
   manifestLoadPolicy: {
@@ -128,6 +166,7 @@ export class Engine {
   #userPaused = false;
   #inPast = false;
   #holding = false;
+  #stopped = false;
   #mutedByBrowser = false;
   #trouble: Trouble | null = null;
 
@@ -250,6 +289,8 @@ export class Engine {
       bufferMs: Math.round(this.#ahead() * 1000),
       bandwidthBps: Number.isFinite(estimate) ? estimate : null,
       framesDropped: frames?.droppedVideoFrames ?? null,
+      framesShown: Math.max(0, (frames?.totalVideoFrames ?? 0) - (frames?.droppedVideoFrames ?? 0)),
+      encryption: hls?.latestLevelDetails?.encryptedFragments.at(-1)?.decryptdata?.method ?? null,
       stalls: this.#stalls,
       positionMs: this.#started ? Math.round(video.currentTime * 1000) : null,
     };
@@ -268,7 +309,8 @@ export class Engine {
 
   /** Plays with sound if the browser lets us, else without. */
   play(): void {
-    this.#userPaused = false;
+    this.#userPaused = this.#stopped;
+    if (this.#stopped) return;
     this.video.play().catch((error: unknown) => {
       if (!(error instanceof DOMException) || error.name !== "NotAllowedError" || this.#scope.closed) return;
       if (this.video.muted) {
@@ -322,8 +364,21 @@ export class Engine {
 
   /** The broadcaster is away: hold the picture instead of curing what is not ill. */
   set holding(holding: boolean) {
-    if (this.#holding && !holding) this.#startCure();
+    const back = this.#holding && !holding;
     this.#holding = holding;
+    if (!back) return;
+    this.#startCure();
+    // Begun over a hole, hls.js may wait for ever for what was never sent; without a picture a new beginning costs nothing.
+    if (!this.#started && this.#retry === null) this.#rebuild();
+  }
+
+  /** Stops the picture until it is let go again; nothing else starts it meanwhile. */
+  set stopped(stopped: boolean) {
+    if (stopped === this.#stopped) return;
+    this.#stopped = stopped;
+    if (!stopped) this.play();
+    else if (!this.video.paused) this.video.pause();
+    this.events.changed();
   }
 
   // ---- building and breaking
@@ -337,7 +392,7 @@ export class Engine {
     }
     const scope = new Scope();
     this.#hlsScope = scope;
-    const hls = new Hls(CONFIG);
+    const hls = new Hls({ ...CONFIG, ...licences(src) });
     this.#hls = hls;
     scope.defer(() => {
       this.#hls = null;
@@ -348,6 +403,7 @@ export class Engine {
     hls.on(Hls.Events.LEVELS_UPDATED, () => this.events.changed());
     hls.on(Hls.Events.MANIFEST_PARSED, () => this.events.changed());
     hls.on(Hls.Events.LEVEL_LOADED, (_, data) => this.#sampleClock(data.networkDetails, data.stats.loading));
+    closeOldKeys(hls, video);
     hls.loadSource(src);
     hls.attachMedia(video);
   }
@@ -452,6 +508,10 @@ export class Engine {
   // ---- watching over the picture
 
   #played(): void {
+    if (this.#stopped) {
+      this.video.pause();
+      return;
+    }
     this.#userPaused = false;
     if (this.#behindMs() > PAUSED_BEHIND_MS && this.#started) this.#inPast = true;
     this.#startCure();
@@ -513,7 +573,8 @@ export class Engine {
     if (still >= NUDGE_MS && this.#overHole()) return;
     // A broadcaster who is away is waited for.
     if (this.#holding) return;
-    if (still >= REBUILD_MS && this.#trouble === null) {
+    // What went wrong once may be cured long ago: only an attempt that is under way is waited for.
+    if (still >= REBUILD_MS && this.#retry === null) {
       this.#rebuild();
     } else if (still >= SEEK_LIVE_MS && !this.#soughtLive && !this.#inPast) {
       this.#soughtLive = true;

@@ -2,7 +2,7 @@
  * `<stagedoor-player src="…/index.m3u8">`: a live picture that keeps itself going, and its controls.
  *
  * Attributes in: `src` (playing begins when it is set, ends when it is removed), `holding` (the broadcaster is
- * away: hold the picture), `muted` (begin without sound). Attributes out, for whoever watches from outside:
+ * away: hold the picture), `held` (`pause` or `blur`: until the reader has read why), `muted` (begin without sound). Attributes out, for whoever watches from outside:
  * `data-status`, `data-playing` (`true` while the picture moves), `data-latency-ms`, `data-at-live`, `data-muted`.
  * Events: `change` (any of the getters may have changed), `refused` (the server said no to a playlist or part).
  * Slot `veil`: words over a held picture; present ones hide the loading sign.
@@ -10,6 +10,7 @@
 import * as format from "@stagedoor/kit/format";
 import { icon } from "@stagedoor/kit/icons";
 import { Backoff } from "../backoff.ts";
+import type { Stage } from "../guard/mark.ts";
 import { ServerClock } from "../model/clock.ts";
 import { Scope } from "../scope.ts";
 import { type Words, wordsFor } from "../words/index.ts";
@@ -34,7 +35,7 @@ const STEP_S = 10;
 const DRAW_MS = 500;
 
 export class StagedoorPlayer extends HTMLElement {
-  static readonly observedAttributes = ["src", "holding"];
+  static readonly observedAttributes = ["src", "holding", "held"];
 
   /** Set before the element is connected; otherwise the reader's languages and a clock of its own. */
   words: Words = wordsFor(navigator.languages);
@@ -86,7 +87,8 @@ export class StagedoorPlayer extends HTMLElement {
       this.#stop();
       this.#start();
     } else if (this.#engine !== null) {
-      this.#engine.holding = now !== null;
+      if (name === "holding") this.#engine.holding = now !== null;
+      else this.#engine.stopped = now === "pause";
     }
   }
 
@@ -109,6 +111,13 @@ export class StagedoorPlayer extends HTMLElement {
     const range = this.#engine?.window ?? null;
     if (this.#engine?.inPast !== true || range === null) return 0;
     return Math.max(0, (range.live - this.#video.currentTime) * 1000);
+  }
+
+  /** What a mark over the picture stands on. */
+  get surface(): Stage {
+    const find = <E extends HTMLElement = HTMLElement>(selector: string) => this.#find<E>(selector);
+    const [stage, bar, top] = [find(".stage"), find(".bar"), find(".unmute")];
+    return { player: this, root: this.#root, stage, video: this.#video, bar, top };
   }
 
   /**
@@ -151,6 +160,7 @@ export class StagedoorPlayer extends HTMLElement {
             this.#engine = null;
           });
           engine.holding = this.hasAttribute("holding");
+          engine.stopped = this.getAttribute("held") === "pause";
           this.#changed();
         },
         () => void playback.after(backoff.next(), load),

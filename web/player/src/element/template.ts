@@ -1,5 +1,6 @@
 /** The player's markup. Names of controls are words and are set later; this is only what stands where. */
 import { type IconName, icon } from "@stagedoor/kit/icons";
+import { markup } from "@stagedoor/kit/trusted";
 
 const MARKUP = `
 <div class="stage" part="stage">
@@ -32,7 +33,7 @@ const MARKUP = `
 /** Makes the tree, with media-chrome's elements alive in it, not yet in any page. */
 export function makeTree(): DocumentFragment {
   const template = document.createElement("template");
-  template.innerHTML = MARKUP;
+  template.innerHTML = markup(MARKUP);
   const tree = document.importNode(template.content, true);
   const slotted = (into: string, slot: string, name: IconName) => {
     const drawing = icon(name);

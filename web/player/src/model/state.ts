@@ -25,6 +25,35 @@ export interface Session {
   /** Address of the multivariant playlist; the right to watch is in its path. */
   readonly hls: string;
   readonly feed: string;
+  readonly guard: GuardOrders | null;
+}
+
+/** What the server wants of the page that shows the picture. */
+export interface GuardOrders {
+  /** base64url. */
+  readonly heartbeatKey: string;
+  /** How often the server asks for a sign of life. */
+  readonly heartbeatMs: number;
+  /** The lines that say whose picture it is, and 64 hex digits that say where they stand when. */
+  readonly watermark: { readonly lines: readonly string[]; readonly seed: string } | null;
+}
+
+/** What the server has to say about what the page saw. `blur` and `pause` last until the reader has read it. */
+export interface Caution {
+  readonly action: "warn" | "blur" | "pause";
+  /** Names of signals. */
+  readonly signals: readonly string[];
+}
+
+/** What protects the picture on this device, as it is and not as it was ordered. */
+export interface Protections {
+  /** `none`: not ordered; `off`: ordered and not there. */
+  readonly watermark: "none" | "on" | "off";
+  /** The server asks and is answered. */
+  readonly heartbeat: boolean;
+  /** What the media is encrypted with, as the player decrypts it. */
+  readonly encryption: string | null;
+  readonly tls: boolean;
 }
 
 /** Why a code did not open the door. */
@@ -77,6 +106,8 @@ export type TakeoverState = "pending" | "approved" | "declined" | "expired" | "c
 export interface Guest {
   readonly name: string;
   readonly state: string;
+  /** The invitation to send on, as long as it waits for them. */
+  readonly link: string | null;
 }
 
 /** Whom one may bring along, and the code that was made last. */
@@ -125,7 +156,8 @@ export type ByeReason =
   | "kicked"
   | "taken_over"
   | "code_changed"
-  | "blocked";
+  | "blocked"
+  | "tampering";
 
 /** Why watching is over. `null`: the server only said no. */
 export type OutReason = ByeReason | "left" | null;
@@ -173,6 +205,10 @@ export interface State {
   /** What became of the last question, until the next one; for a moment's notice. */
   readonly answered: { readonly state: TakeoverState; readonly at: number } | null;
   readonly guests: Guests | null;
+  /** A picture has been shown in this session: there is something to guard. */
+  readonly shown: boolean;
+  readonly caution: Caution | null;
+  readonly protections: Protections;
 }
 
 export type Fact = { readonly now: number } & (
@@ -236,11 +272,16 @@ export type Fact = { readonly now: number } & (
       readonly mutedByBrowser: boolean;
     }
   | { readonly type: "media_refused" }
+  | { readonly type: "caution"; readonly caution: Caution }
+  /** The reader has read it. */
+  | { readonly type: "acknowledge" }
+  | { readonly type: "protections"; readonly protections: Protections }
   | { readonly type: "leave" }
   | { readonly type: "again" }
 );
 
 const OFF: Media = { status: "off", trouble: null, mutedByBrowser: false, waitingSince: null };
+const UNPROTECTED: Protections = { watermark: "none", heartbeat: false, encryption: null, tls: false };
 const TYPING: Entry = { step: "typing", refusal: null, waitUntil: null };
 
 /** A server that keeps asking for proofs is not getting anywhere. */
@@ -270,6 +311,9 @@ export function initial(now: number): State {
     question: null,
     answered: null,
     guests: null,
+    shown: false,
+    caution: null,
+    protections: UNPROTECTED,
   };
 }
 
@@ -313,6 +357,9 @@ export function reduce(before: State, fact: Fact): State {
         doubt: false,
         question: same ? state.question : null,
         guests: same ? state.guests : null,
+        shown: same && state.shown,
+        caution: same ? state.caution : null,
+        protections: same ? state.protections : UNPROTECTED,
       };
       return withBroadcast(next, fact.broadcast);
     }
@@ -442,7 +489,7 @@ export function reduce(before: State, fact: Fact): State {
     case "brought": {
       if (state.guests === null) return state;
       const { name, code, link } = fact;
-      const list = [...state.guests.list, { name, state: "created" }];
+      const list = [...state.guests.list, { name, state: "created", link }];
       const left = Math.max(0, state.guests.left - 1);
       return { ...state, guests: { list, left, made: { name, code, link }, step: "ready" } };
     }
@@ -469,6 +516,7 @@ export function reduce(before: State, fact: Fact): State {
       const stands = fact.status === "waiting" || fact.status === "starting" || fact.status === "finished";
       return {
         ...state,
+        shown: state.shown || fact.status === "playing",
         media: {
           status: fact.status,
           trouble: fact.trouble,
@@ -477,6 +525,15 @@ export function reduce(before: State, fact: Fact): State {
         },
       };
     }
+
+    case "caution":
+      return phase.name === "in" ? { ...state, caution: both(state.caution, fact.caution) } : state;
+
+    case "acknowledge":
+      return { ...state, caution: null };
+
+    case "protections":
+      return phase.name === "in" ? { ...state, protections: fact.protections } : state;
 
     case "media_refused":
       return phase.name === "in" ? { ...state, doubt: true } : state;
@@ -488,6 +545,18 @@ export function reduce(before: State, fact: Fact): State {
       if (phase.name === "elsewhere") return { ...state, phase: { name: "opening" } };
       return { ...state, phase: { name: "door", entry: TYPING }, media: OFF, doubt: false };
   }
+}
+
+const SEVERITY: readonly Caution["action"][] = ["warn", "blur", "pause"];
+
+/** What has not been read yet is not taken back by something milder. */
+function both(before: Caution | null, now: Caution): Caution {
+  if (before === null) return now;
+  const milder = SEVERITY.indexOf(now.action) < SEVERITY.indexOf(before.action);
+  return {
+    action: milder ? before.action : now.action,
+    signals: [...new Set([...before.signals, ...now.signals])],
+  };
 }
 
 function tick(before: State): State {
@@ -530,6 +599,9 @@ function out(state: State, reason: OutReason, message: string | null = null): St
     question: null,
     answered: null,
     guests: null,
+    shown: false,
+    caution: null,
+    protections: UNPROTECTED,
   };
 }
 
@@ -620,6 +692,10 @@ export interface Wants {
   readonly prove: Challenge | null;
   readonly feed: string | null;
   readonly media: string | null;
+  /** Guard the picture of this session. */
+  readonly guard: string | null;
+  /** What the picture does until the reader has read why. */
+  readonly hold: "blur" | "pause" | null;
   /** Facts about the passing of time are needed: something counts down or may turn out to be lost. */
   readonly ticks: boolean;
   /** Ask the open door now and then whether something changed. */
@@ -652,6 +728,8 @@ export function wants(state: State): Wants {
     feed: session?.feed ?? null,
     // The fragment is ours alone: it only makes a new take a new address.
     media: session !== null && playable ? session.hls + (state.takes > 0 ? `#${state.takes}` : "") : null,
+    guard: session !== null && session.guard !== null && state.shown && playable ? session.id : null,
+    hold: state.caution !== null && state.caution.action !== "warn" ? state.caution.action : null,
     ticks:
       session !== null ||
       form?.step === "retrying" ||

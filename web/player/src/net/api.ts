@@ -8,9 +8,11 @@ import type { ServerClock } from "../model/clock.ts";
 import type {
   Asking,
   Broadcast,
+  Caution,
   Elsewhere,
   EventInfo,
   Fact,
+  GuardOrders,
   Place,
   Proof,
   Session,
@@ -22,11 +24,15 @@ export type Answer = WithoutNow<Fact>;
 
 /** An answer that takes longer is a lost connection: better asked again than waited for. */
 const TIMEOUT_MS = 10_000;
+/** A goodbye that nobody answers keeps nobody from coming in. */
+const GOODBYE_MS = 2_000;
 const WAIT_DEFAULT_MS = 5_000;
 const WAIT_MAX_MS = 15 * 60_000;
 
 export class Api {
   readonly #base: string;
+  /** The last goodbye: its answer takes a cookie away, and must not arrive after an answer that gives a new one. */
+  #goodbye: Promise<unknown> = Promise.resolve();
 
   constructor(
     event: string,
@@ -66,6 +72,8 @@ export class Api {
     tries: number,
     signal: AbortSignal,
   ): Promise<Answer | null> {
+    await Promise.race([this.#goodbye, new Promise((resolve) => setTimeout(resolve, GOODBYE_MS))]);
+    if (signal.aborted) return null;
     const reply = await this.#call("POST", "/sessions", signal, proof === null ? { code } : { code, proof });
     if (reply === null) return null;
     const backoff = Math.min(30_000, 2_000 * 2 ** tries);
@@ -139,7 +147,11 @@ export class Api {
     const list = Array.isArray(reply.body.guests) ? reply.body.guests.filter(isObject) : [];
     return {
       type: "guests",
-      list: list.map((guest) => ({ name: text(guest.name), state: text(guest.state) })),
+      list: list.map(({ name, state, link }) => ({
+        name: text(name),
+        state: text(state),
+        link: text(link) || null,
+      })),
       left: number(reply.body.left),
     };
   }
@@ -160,12 +172,13 @@ export class Api {
     this.#forget("/queue/current");
   }
 
+  /** Ask no more, or hear no more: the browser forgets whose question it was. */
   stopAsking(id: string): void {
     this.#forget(`/takeovers/${encodeURIComponent(id)}`);
   }
 
   #forget(path: string): void {
-    fetch(this.#base + path, { method: "DELETE", keepalive: true }).catch(() => {});
+    this.#goodbye = fetch(this.#base + path, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 
   async #call(
@@ -247,6 +260,8 @@ function number(value: unknown): number {
   return typeof value === "number" && Number.isFinite(value) ? value : 0;
 }
 
+/** More reasons than this nobody reads. */
+const CAUTION_SIGNALS_MAX = 8;
 /** Asking more often than this helps nobody. */
 const POLL_MIN_MS = 1_000;
 const POLL_MAX_MS = 60_000;
@@ -286,9 +301,30 @@ function entered(body: Record<string, unknown>): Answer | null {
     name: text(body.name),
     hls: text(playback.hls),
     feed: text(body.feed),
+    guard: guardOf(body.guard),
   };
   if (session.id === "" || session.hls === "") return null;
   return { type: "session", session, event: eventInfo(body), broadcast: broadcast(body.state) };
+}
+
+/** A server that does not guard says nothing, and so does one whose key this page cannot read. */
+function guardOf(value: unknown): GuardOrders | null {
+  if (!isObject(value) || text(value.heartbeat_key) === "") return null;
+  const { watermark } = value;
+  const lines = isObject(watermark) && Array.isArray(watermark.lines) ? watermark.lines.map(text) : [];
+  const mark = lines.filter((line) => line !== "");
+  return {
+    heartbeatKey: text(value.heartbeat_key),
+    heartbeatMs: Math.max(1, number(value.heartbeat_s) || 5) * 1000,
+    watermark: isObject(watermark) && mark.length > 0 ? { lines: mark, seed: text(watermark.seed) } : null,
+  };
+}
+
+/** An action that this page does not know is said in words: it has no other way to carry it out. */
+export function cautionOf(body: Record<string, unknown>): Caution {
+  const action = body.action === "blur" || body.action === "pause" ? body.action : "warn";
+  const signals = Array.isArray(body.signals) ? body.signals.map(text).filter((name) => name !== "") : [];
+  return { action, signals: [...new Set(signals)].slice(0, CAUTION_SIGNALS_MAX) };
 }
 
 /** The challenge stands in the problem itself, or in an object of that name. */

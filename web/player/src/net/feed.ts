@@ -4,9 +4,19 @@
  * caller to find out who we still are.
  */
 import { Backoff } from "../backoff.ts";
-import type { Broadcast, ByeReason, Question, TakeoverState } from "../model/state.ts";
+import type { Broadcast, ByeReason, Caution, Question, TakeoverState } from "../model/state.ts";
 import { Scope } from "../scope.ts";
-import { type Answer, askingState, broadcast, isObject, moment, takeoverState, text } from "./api.ts";
+import {
+  type Answer,
+  askingState,
+  broadcast,
+  cautionOf,
+  isObject,
+  moment,
+  takeoverState,
+  text,
+} from "./api.ts";
+import type { Beat } from "./heartbeat.ts";
 
 export interface Report {
   readonly latency_ms: number | null;
@@ -25,6 +35,10 @@ export interface FeedEvents {
   /** Another screen asks. */
   takeover(question: Question): void;
   takeoverOver(id: string, state: TakeoverState): void;
+  /** The server asks for a sign of life: the answer, or none. */
+  beat(nonce: string): Beat | null;
+  /** The server has something to say about what the page saw. */
+  caution(caution: Caution): void;
   /** What to tell the server now, every five seconds. */
   report(): Report;
 }
@@ -38,6 +52,7 @@ const BYES: readonly string[] = [
   "taken_over",
   "code_changed",
   "blocked",
+  "tampering",
   "stopping",
 ] satisfies (ByeReason | "stopping")[];
 
@@ -49,6 +64,8 @@ export class Feed {
   readonly #scope = new Scope();
   readonly #backoff = new Backoff(500, 15_000);
   #socket: Scope | null = null;
+  #reportedAt = 0;
+  #open: WebSocket | null = null;
 
   constructor(
     private readonly path: string,
@@ -67,6 +84,13 @@ export class Feed {
     this.#scope.close();
   }
 
+  /** Sends a message; whether there was a socket to take it. */
+  send(message: object): boolean {
+    if (this.#open?.readyState !== WebSocket.OPEN) return false;
+    this.#open.send(JSON.stringify(message));
+    return true;
+  }
+
   #connect(): void {
     if (this.#scope.closed) return;
     this.#socket?.close();
@@ -79,6 +103,7 @@ export class Feed {
     let over = false;
     scope.defer(() => {
       over = true;
+      this.#open = null;
       socket.close();
     });
     const lost = () => {
@@ -94,16 +119,23 @@ export class Feed {
     scope.listen(socket, "open", () => {
       tooLong();
       this.#backoff.reset();
+      this.#open = socket;
       this.events.open();
-      const report = () => socket.send(JSON.stringify({ type: "report", ...this.events.report() }));
-      report();
-      scope.every(REPORT_MS, report);
+      this.#report();
+      scope.every(REPORT_MS, () => {
+        if (performance.now() - this.#reportedAt > REPORT_MS / 2) this.#report();
+      });
       // Whoever looks away is not asked on this screen: the server must know at once.
-      scope.listen(document, "visibilitychange", report);
+      scope.listen(document, "visibilitychange", () => this.#report());
     });
     scope.listen(socket, "message", (event) => this.#take((event as MessageEvent<unknown>).data));
     scope.listen(socket, "close", lost);
     scope.listen(socket, "error", lost);
+  }
+
+  #report(): void {
+    this.#reportedAt = performance.now();
+    this.send({ type: "report", ...this.events.report() });
   }
 
   #take(data: unknown): void {
@@ -128,6 +160,14 @@ export class Feed {
       };
       this.events.takeover(question);
     }
+    if (message?.type === "challenge") {
+      const beat = this.events.beat(text(message.nonce));
+      if (beat === null) return;
+      // Both at once: the server reads them in one go, and thousands of pages are half the work.
+      this.#report();
+      this.send({ type: "heartbeat", ...beat });
+    }
+    if (message?.type === "caution") this.events.caution(cautionOf(message));
     if (message?.type === "takeover_over") {
       this.events.takeoverOver(text(message.id), takeoverState(message.state));
     }

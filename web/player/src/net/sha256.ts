@@ -1,9 +1,10 @@
 /**
- * SHA-256 in plain JavaScript, because `crypto.subtle` does not exist on pages served over plain HTTP, and a
- * house on a local network is one. Used for the proof of work only; nothing secret passes through it.
+ * SHA-256 and HMAC in plain JavaScript, because `crypto.subtle` does not exist on pages served over plain HTTP, and a
+ * house on a local network is one. For the proof of work, the heartbeat and the path of the watermark: what is secret
+ * here came to this page in the clear and is gone with the session.
  *
  * # Source
- * FIPS 180-4, sections 5 and 6.2.
+ * FIPS 180-4, sections 5 and 6.2; RFC 2104, section 2.
  */
 
 const K = new Uint32Array(64);
@@ -75,6 +76,30 @@ export function sha256(bytes: Uint8Array): Uint32Array {
   const state = INITIAL.slice();
   for (let at = 0; at < padded.length; at += 64) compress(state, view, at);
   return state;
+}
+
+const BLOCK = 64;
+
+/** HMAC-SHA-256, 32 bytes. */
+export function hmac(key: Uint8Array, message: Uint8Array): Uint8Array {
+  const short = key.length > BLOCK ? bytesOf(sha256(key)) : key;
+  const pass = (pad: number, rest: Uint8Array) => {
+    const input = new Uint8Array(BLOCK + rest.length).fill(pad, 0, BLOCK);
+    short.forEach((byte, i) => {
+      input[i] = byte ^ pad;
+    });
+    input.set(rest, BLOCK);
+    return bytesOf(sha256(input));
+  };
+  return pass(0x5c, pass(0x36, message));
+}
+
+function bytesOf(digest: Uint32Array): Uint8Array {
+  const view = new DataView(new ArrayBuffer(digest.length * 4));
+  digest.forEach((word, i) => {
+    view.setUint32(i * 4, word);
+  });
+  return new Uint8Array(view.buffer);
 }
 
 /** Leading zero bits of a digest, 0–256. */

@@ -1,5 +1,5 @@
 /** Bringing somebody along: a name, and an invitation to send on. Shown only to whom the organiser allowed it. */
-import type { State } from "../model/state.ts";
+import type { Guest, State } from "../model/state.ts";
 import type { Scope } from "../scope.ts";
 import type { Words } from "../words/index.ts";
 import { el, setAttribute, setText, show } from "./dom.ts";
@@ -24,13 +24,13 @@ export class GuestList {
   readonly #madeFor = el("p", { role: "status" });
   readonly #code = el("p", { class: "mono code" });
   readonly #share = el("button", { type: "button", class: "button" });
-  readonly #list = el("ul", { class: "muted" });
+  readonly #list = el("ul");
   #link = "";
   #shown = "";
 
   constructor(
     private readonly words: Words,
-    scope: Scope,
+    private readonly scope: Scope,
     bring: (name: string) => void,
   ) {
     const t = words.t;
@@ -51,19 +51,38 @@ export class GuestList {
       if (name === "") this.#name.focus();
       else bring(name);
     });
+    this.#sendsOn(this.#share, () => this.#link);
+  }
+
+  /** Makes a button pass a link on, by what the device has for that. */
+  #sendsOn(button: HTMLButtonElement, link: () => string): void {
+    const { t } = this.words;
     const canShare = typeof navigator.share === "function";
     const label = canShare ? t("guests.share") : t("guests.copy");
-    setText(this.#share, label);
-    scope.listen(this.#share, "click", () => {
+    setText(button, label);
+    this.scope.listen(button, "click", () => {
       // Closing the sheet without sharing is not a failure.
-      if (canShare) void navigator.share({ url: this.#link }).catch(() => {});
+      if (canShare) void navigator.share({ url: link() }).catch(() => {});
       else {
-        void navigator.clipboard?.writeText(this.#link).then(() => {
-          setText(this.#share, t("guests.copied"));
-          scope.after(COPIED_MS, () => setText(this.#share, label));
+        void navigator.clipboard?.writeText(link()).then(() => {
+          setText(button, t("guests.copied"));
+          this.scope.after(COPIED_MS, () => setText(button, label));
         });
       }
     });
+  }
+
+  #row({ name, state, link }: Guest): HTMLLIElement {
+    const { t } = this.words;
+    const row = el("li", { class: "cluster" }, name);
+    if (state === "redeemed") row.append(el("span", { class: "muted small" }, t("guests.came")));
+    else if (link !== null) {
+      const of = typeof navigator.share === "function" ? "guests.share_of" : "guests.copy_of";
+      const button = el("button", { type: "button", class: "button small", "aria-label": t(of, { name }) });
+      this.#sendsOn(button, () => link);
+      row.append(button);
+    }
+    return row;
   }
 
   draw(state: State): void {
@@ -85,10 +104,10 @@ export class GuestList {
       setText(this.#code, guests.made.code);
       this.#name.value = "";
     }
-    const names = guests.list.map((guest) => guest.name).join("\n");
-    if (names !== this.#shown) {
-      this.#shown = names;
-      this.#list.replaceChildren(...guests.list.map((guest) => el("li", {}, guest.name)));
+    const list = JSON.stringify(guests.list);
+    if (list !== this.#shown) {
+      this.#shown = list;
+      this.#list.replaceChildren(...guests.list.map((guest) => this.#row(guest)));
     }
   }
 }

@@ -8,9 +8,11 @@ import { group, normalise } from "../model/code.ts";
 import { type Entry, type OutReason, type Scene, type State, scene, wants } from "../model/state.ts";
 import type { Scope } from "../scope.ts";
 import type { Words } from "../words/index.ts";
+import { CautionNotice } from "./caution.ts";
 import { groupWhileTyping } from "./code-field.ts";
 import { el, setAttribute, setText, show } from "./dom.ts";
 import { GuestList } from "./guests.ts";
+import { Meter } from "./meter.ts";
 import { QuestionDialog } from "./question.ts";
 
 export interface PageEvents {
@@ -22,6 +24,8 @@ export interface PageEvents {
   giveUp(): void;
   answer(approve: boolean): void;
   bring(name: string): void;
+  /** The reader has read what was seen. */
+  acknowledge(): void;
 }
 
 /** A place that changes is read out at most this often. */
@@ -36,6 +40,7 @@ const OUT_WORDS = {
   taken_over: "out.taken_over",
   code_changed: "out.code_changed",
   blocked: "out.blocked",
+  tampering: "out.tampering",
   left: "out.left",
 } as const satisfies Record<Exclude<OutReason, null>, string>;
 
@@ -83,6 +88,8 @@ export class Page {
   readonly #giveUp = el("button", { type: "button", class: "button wide" });
   readonly #question: QuestionDialog;
   readonly #guests: GuestList;
+  readonly #caution: CautionNotice;
+  readonly #meter: Meter;
   readonly #notice = el("p", { class: "notice", role: "status" });
   #askedFor: { id: string; ms: number } | null = null;
   #spoken = { text: "", at: 0 };
@@ -127,6 +134,8 @@ export class Page {
     this.#wait.append(this.#waitLabel, this.#waitFigure, this.#waitMore, this.#waitBar, this.#waitHint);
     this.#question = new QuestionDialog(words, scope, (approve) => events.answer(approve));
     this.#guests = new GuestList(words, scope, (name) => events.bring(name));
+    this.#caution = new CautionNotice(words, scope, () => events.acknowledge());
+    this.#meter = new Meter(words);
 
     this.#house.append(
       art(),
@@ -154,13 +163,15 @@ export class Page {
           this.#playing,
           el("div", { class: "cluster" }, this.#status, this.#guest),
         ),
+        this.#caution.banner,
         this.#guests.element,
+        this.#meter.element,
       ),
     );
     this.#main.append(this.#house, this.#hall);
     const brand = el("span", { class: "brand" }, brandMark(), "Stagedoor");
     document.body.append(el("header", { class: "top" }, brand, this.#leave), this.#main, this.#announcer);
-    document.body.append(this.#notice, this.#question.element);
+    document.body.append(this.#notice, this.#question.element, this.#caution.dialog);
 
     groupWhileTyping(this.#input, scope, () => events.edit());
     scope.listen(this.#form, "submit", (event) => {
@@ -178,6 +189,12 @@ export class Page {
       events.giveUp();
       this.#input.focus();
     });
+  }
+
+  /** What of this page stands in front of the picture. */
+  inFront(): readonly Element[] {
+    const dialogs = [this.#question.element, this.#caution.dialog].filter((dialog) => dialog.open);
+    return this.#notice.textContent === "" ? dialogs : [...dialogs, this.#notice];
   }
 
   /** Puts a code that came with the link into the field. */
@@ -212,6 +229,8 @@ export class Page {
 
     this.#question.draw(state);
     this.#guests.draw(state);
+    this.#caution.draw(state);
+    this.#meter.draw(state);
     const over = state.answered?.state;
     setText(
       this.#notice,

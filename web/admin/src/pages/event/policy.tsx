@@ -11,6 +11,7 @@ import { t } from "../../text.ts";
 import { failureText } from "../../ui/failure.ts";
 import { Choices, Choose, TagInput, TextInput, Toggle } from "../../ui/form.tsx";
 import { Icon } from "../../ui/icon.tsx";
+import { LimitsFields } from "../../ui/limits.tsx";
 import { countries, countryName, languages } from "../../ui/regions.ts";
 import { toast } from "../../ui/toast.tsx";
 
@@ -171,6 +172,25 @@ export function PolicySections({ event }: { event: Event }) {
       </SectionForm>
       <SectionForm
         event={event}
+        name="protection"
+        title={t("policy.protection")}
+        lead={t("policy.protection_lead")}
+      >
+        {(fields) => <ProtectionFields {...fields} />}
+      </SectionForm>
+      <SectionForm
+        event={event}
+        name="encryption"
+        title={t("policy.encryption")}
+        lead={t("policy.encryption_lead")}
+      >
+        {(fields) => <EncryptionFields {...fields} />}
+      </SectionForm>
+      <SectionForm event={event} name="publish" title={t("policy.publish")} lead={t("policy.publish_lead")}>
+        {({ draft, change, error }) => <LimitsFields draft={draft} change={change} error={error} />}
+      </SectionForm>
+      <SectionForm
+        event={event}
         name="messages"
         title={t("policy.messages")}
         lead={t("policy.messages_lead")}
@@ -197,6 +217,35 @@ export function PolicySections({ event }: { event: Event }) {
           </>
         )}
       </SectionForm>
+    </>
+  );
+}
+
+function EncryptionFields({ draft, change, error }: FieldsProps<"encryption">) {
+  return (
+    <>
+      <Choices
+        label={t("policy.encryption_method")}
+        value={draft.method}
+        choices={[
+          { id: "off", name: t("policy.encryption_off"), text: t("policy.encryption_off_text") },
+          { id: "aes-128", name: t("policy.encryption_aes"), text: t("policy.encryption_aes_text") },
+          { id: "cbcs", name: t("policy.encryption_cbcs"), text: t("policy.encryption_cbcs_text") },
+        ]}
+        onChange={(method) => change({ method })}
+      />
+      {draft.method !== "off" && (
+        <TextInput
+          className="short"
+          label={t("policy.key_period")}
+          hint={t("policy.key_period_hint")}
+          error={error("key_period_s")}
+          value={draft.periodSeconds}
+          onChange={(periodSeconds) => change({ periodSeconds })}
+          after={t("policy.seconds")}
+          numeric
+        />
+      )}
     </>
   );
 }
@@ -269,6 +318,38 @@ function TakeoverFields({ draft, change, error }: FieldsProps<"takeover">) {
         ]}
         onChange={(unanswered) => change({ unanswered })}
       />
+    </>
+  );
+}
+
+const ACTIONS = ["log", "warn", "blur", "pause", "kick"] as const;
+
+function ProtectionFields({ draft, change }: FieldsProps<"protection">) {
+  return (
+    <>
+      <Toggle on={draft.guard} onChange={(guard) => change({ guard })}>
+        {t("policy.guard")}
+      </Toggle>
+      <p className="hint">{t("policy.guard_hint")}</p>
+      {draft.guard && (
+        <>
+          <Toggle on={draft.watermark} onChange={(watermark) => change({ watermark })}>
+            {t("policy.watermark")}
+          </Toggle>
+          <p className="hint">{t("policy.watermark_hint")}</p>
+        </>
+      )}
+      <Choices
+        label={t("policy.action")}
+        value={draft.action}
+        choices={ACTIONS.map((action) => ({
+          id: action,
+          name: t(`policy.action_${action}`),
+          text: t(`policy.action_${action}_text`),
+        }))}
+        onChange={(action) => change({ action })}
+      />
+      <p className="notice">{t("policy.protection_limits")}</p>
     </>
   );
 }

@@ -67,6 +67,13 @@ function Item({ event, item }: { event: string; item: Ready }) {
   );
 }
 
+/** Where in the settings a check is cured. */
+const SECTIONS: Partial<Record<Check, string>> = {
+  places: "access",
+  room_size: "admission",
+  encryption: "encryption",
+};
+
 function WayTo({ event, check }: { event: string; check: Check }) {
   const params = { event };
   const words = t(`ready.way.${check}`);
@@ -99,11 +106,7 @@ function WayTo({ event, check }: { event: string; check: Check }) {
       return <a href="#encoder">{words}</a>;
     default:
       return (
-        <Link
-          to="/events/$event/settings"
-          params={params}
-          hash={check === "places" ? "access" : check === "room_size" ? "admission" : "general"}
-        >
+        <Link to="/events/$event/settings" params={params} hash={SECTIONS[check] ?? "general"}>
           {words}
         </Link>
       );

@@ -15,7 +15,17 @@ import { PageHead, useHere } from "./frame.tsx";
 import { PolicySections } from "./policy.tsx";
 import { EventTeam } from "./team.tsx";
 
-const SECTIONS = ["general", "access", "takeover", "admission", "messages", "privacy"] as const;
+const SECTIONS = [
+  "general",
+  "access",
+  "takeover",
+  "admission",
+  "protection",
+  "encryption",
+  "publish",
+  "messages",
+  "privacy",
+] as const;
 
 /** Everything that is decided about an event. */
 export function EventSettingsPage() {

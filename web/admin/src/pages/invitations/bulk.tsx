@@ -5,7 +5,7 @@ import { Button, Menu, MenuItem, MenuTrigger, Popover } from "react-aria-compone
 import { tagMany } from "../../api/invitations.ts";
 import { peopleChanged } from "../../api/queries.ts";
 import type { Event } from "../../api/types.ts";
-import { bodyOf, type Filter, isUndoable, NAMED_MAX } from "../../model/invitations.ts";
+import { bodyOf, exportOf, type Filter, isUndoable, NAMED_MAX } from "../../model/invitations.ts";
 import type { Selection } from "../../model/selection.ts";
 import { say, t } from "../../text.ts";
 import { failureText } from "../../ui/failure.ts";
@@ -14,6 +14,7 @@ import { useMay } from "../../ui/rights.ts";
 import { toast } from "../../ui/toast.tsx";
 import { SendDrawer, type To } from "../messages/send.tsx";
 import { Regenerate, Revoke, type Target } from "./codes.tsx";
+import { ExportSheet } from "./export.tsx";
 import { TagSheet } from "./tag.tsx";
 
 interface BulkActsProps {
@@ -24,11 +25,12 @@ interface BulkActsProps {
   clear(): void;
 }
 
-type Act = "tag" | "untag" | "regenerate" | "revoke" | null;
+type Act = "tag" | "untag" | "export" | "regenerate" | "revoke" | null;
 
 export function BulkActs({ event, filter, selection, count, clear }: BulkActsProps) {
   const client = useQueryClient();
   const organise = useMay("organise");
+  const exports = useMay("export");
   const [act, setAct] = useState<Act>(null);
   const [to, setTo] = useState<To | null>(null);
   const body = bodyOf(selection, filter);
@@ -72,6 +74,11 @@ export function BulkActs({ event, filter, selection, count, clear }: BulkActsPro
             <MenuItem className="menu-item" onAction={() => setAct("untag")}>
               {t("inv.bulk_untag")}…
             </MenuItem>
+            {exports && (
+              <MenuItem className="menu-item" onAction={() => setAct("export")}>
+                {t("inv.bulk_export")}…
+              </MenuItem>
+            )}
             <MenuItem className="menu-item danger" onAction={() => setAct("regenerate")}>
               {t("inv.bulk_regenerate")}…
             </MenuItem>
@@ -101,6 +108,13 @@ export function BulkActs({ event, filter, selection, count, clear }: BulkActsPro
         act={act === "tag" || act === "untag" ? act : null}
         count={count}
         run={tag}
+        close={close}
+      />
+      <ExportSheet
+        event={event}
+        who={exportOf(selection, filter)}
+        count={count}
+        open={act === "export"}
         close={close}
       />
     </>

@@ -93,13 +93,15 @@ export function Filters({ event, filter, ask, list }: FiltersProps) {
           </button>
         </fieldset>
         <p className="filters-count muted small tabular" role="status">
-          {isPlain(filter)
-            ? t("inv.count", { n: list.total, count: say.number(list.total) })
-            : t("inv.count_of", {
-                n: list.matching,
-                count: say.number(list.matching),
-                total: say.number(list.total),
-              })}
+          {/* No number is better than one that is not true. */}
+          {list.known &&
+            (isPlain(filter)
+              ? t("inv.count", { n: list.total, count: say.number(list.total) })
+              : t("inv.count_of", {
+                  n: list.matching,
+                  count: say.number(list.matching),
+                  total: say.number(list.total),
+                }))}
         </p>
       </div>
     </div>

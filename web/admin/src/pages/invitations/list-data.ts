@@ -11,6 +11,8 @@ const REREAD_MAX = 500;
 
 export interface ListData {
   readonly rows: readonly Invitation[];
+  /** Whether the counts were told yet. */
+  readonly known: boolean;
   /** Invitations that match the filter, and all of the event. */
   readonly matching: number;
   readonly total: number;
@@ -104,6 +106,7 @@ export function useList(event: string, filter: Filter): ListData {
 
   return {
     rows: listing?.rows ?? [],
+    known: data !== undefined,
     matching: data?.matching ?? listing?.rows.length ?? 0,
     total: data?.total ?? 0,
     byState: data?.by_state ?? {},

@@ -3,10 +3,9 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useMemo, useRef, useState } from "react";
 import { Button } from "react-aria-components";
 import type { Event, Invitation } from "../../api/types.ts";
-import { type Filter, isDead, isPlain, toneOf } from "../../model/invitations.ts";
+import { exportOf, type Filter, isDead, isPlain } from "../../model/invitations.ts";
 import { chosenCount, everything, nothing, type Selection } from "../../model/selection.ts";
 import { say, t } from "../../text.ts";
-import { useMinute } from "../../ui/clock.ts";
 import { failureText } from "../../ui/failure.ts";
 import { useMay } from "../../ui/rights.ts";
 import { Empty, Failed, Loading } from "../../ui/states.tsx";
@@ -15,9 +14,12 @@ import { useTitle } from "../../ui/title.ts";
 import { PageHead, useHere } from "../event/frame.tsx";
 import { AddPerson } from "./add.tsx";
 import { BulkActs } from "./bulk.tsx";
+import { ExportSheet } from "./export.tsx";
 import { Filters } from "./filters.tsx";
 import { type ListData, useList } from "./list-data.ts";
 import { PersonDrawer } from "./person.tsx";
+import { RenewalNotice } from "./renewal.tsx";
+import { StateWords } from "./state.tsx";
 
 const route = getRouteApi("/inside/events/$event/invitations");
 const ROW_HEIGHT = [56, 76] as const;
@@ -29,7 +31,9 @@ export function InvitationsPage() {
   const navigate = route.useNavigate();
   const organise = useMay("organise");
   const list = useList(event.id, filter);
+  const exports = useMay("export");
   const [adding, setAdding] = useState(false);
+  const [exporting, setExporting] = useState(false);
   const nobody = !list.pending && list.error === null && list.total === 0 && isPlain(filter);
 
   const show = (id: string | null) =>
@@ -39,6 +43,11 @@ export function InvitationsPage() {
   return (
     <div className="stack">
       <PageHead title={t("inv.title")} lead={t("inv.lead")}>
+        {exports && list.matching > 0 && (
+          <Button className="button" onPress={() => setExporting(true)}>
+            {t("export.open", { n: list.matching, count: say.number(list.matching) })}
+          </Button>
+        )}
         {organise && (
           <>
             <Link
@@ -54,6 +63,7 @@ export function InvitationsPage() {
           </>
         )}
       </PageHead>
+      <RenewalNotice event={event} />
       <section className="card stack" aria-label={t("inv.title")}>
         {!nobody && <Filters event={event.id} filter={filter} ask={ask} list={list} />}
         <Rows
@@ -68,6 +78,13 @@ export function InvitationsPage() {
       </section>
       <PersonDrawer event={event} id={open ?? null} show={show} />
       <AddPerson event={event} open={adding} onOpenChange={setAdding} />
+      <ExportSheet
+        event={event}
+        who={exportOf(everything, filter)}
+        count={list.matching}
+        open={exporting}
+        close={() => setExporting(false)}
+      />
     </div>
   );
 }
@@ -156,24 +173,6 @@ function Rows({ event, filter, list, nobody, show, ask }: RowsProps) {
 
 const idOf = ({ id }: Invitation) => id;
 const nameOf = ({ name }: Invitation) => name;
-
-/** Since when it stands there, drawn anew each minute without drawing the table. */
-export function Since({ at }: { at: string }) {
-  const minute = useMinute();
-  return <span className="muted small tabular">{say.moment(at, minute)}</span>;
-}
-
-export function StateWords({ invitation }: { invitation: Invitation }) {
-  const { state, state_at, blocked_at, erased_at } = invitation;
-  return (
-    <span className="state-words">
-      <span className="state" data-tone={erased_at ? "plain" : blocked_at ? "danger" : toneOf(state)}>
-        {erased_at ? t("inv.erased") : blocked_at ? t("inv.blocked") : t(`inv.state.${state}`)}
-      </span>
-      <Since at={erased_at ?? blocked_at ?? state_at} />
-    </span>
-  );
-}
 
 function useColumns(show: (id: string) => void): readonly Column<Invitation>[] {
   const open = useRef(show);

@@ -48,6 +48,9 @@ export function PersonForm({
     return tried && kind !== undefined ? t(`inv.wrong.${kind}`) : said[POINTERS[field]];
   };
   const taken = error instanceof ApiError && error.failure.code === "phone_taken";
+  /** Their code may be where they cannot be reached any more. */
+  const moved = (field: "phone" | "email") =>
+    initial[field] !== "" && draft[field] !== initial[field] ? t("inv.reach_changed") : undefined;
   const elsewhere = error !== null && !taken && Object.keys(said).length === 0;
   const send = (pressed: FormEvent) => {
     pressed.preventDefault();
@@ -67,6 +70,7 @@ export function PersonForm({
         <div className="columns">
           <TextInput
             label={t("inv.phone")}
+            hint={moved("phone")}
             type="tel"
             value={draft.phone}
             onChange={(phone) => put({ phone })}
@@ -74,6 +78,7 @@ export function PersonForm({
           />
           <TextInput
             label={t("inv.email")}
+            hint={moved("email")}
             type="email"
             value={draft.email}
             onChange={(email) => put({ email })}

@@ -27,8 +27,8 @@ import { toast } from "../../ui/toast.tsx";
 import { WhatTheyGet } from "../messages/templates.tsx";
 import { Regenerate, Revoke } from "./codes.tsx";
 import { Erase } from "./erase.tsx";
-import { StateWords } from "./list.tsx";
 import { PersonForm } from "./person-form.tsx";
+import { StateWords } from "./state.tsx";
 
 interface PersonDrawerProps {
   event: Event;
@@ -102,6 +102,7 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
     onError: (error) => toast(failureText(error)),
   });
   const dead = isDead(person);
+  const mayWrite = moderate && !dead && (person.phone || person.email);
   const free = useMutation({
     mutationFn: () => unblock(event.id, id),
     onSuccess: async () => {
@@ -115,7 +116,7 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
       <div className="stack tight">
         <StateWords invitation={person} />
         {session && (
-          <p className="cluster small">
+          <p className="viewer small">
             <span className="pulse" data-on={session.watching} aria-hidden="true" />
             {t(session.watching ? "inv.watching_on" : "inv.inside_on", {
               device: session.device,
@@ -146,13 +147,13 @@ function Look({ event, person, show, contact, reveal, go }: LookProps) {
         </section>
       )}
 
-      {(organise || moderate) && !erased_at && (
+      {(organise || mayWrite || (moderate && blocked_at)) && !erased_at && (
         <section className="stack tight" aria-labelledby="acts-title">
           <h3 className="label" id="acts-title">
             {t("inv.acts")}
           </h3>
           <div className="cluster">
-            {moderate && !dead && (person.phone || person.email) && (
+            {mayWrite && (
               <Button className="button" onPress={() => go("write")}>
                 {t("inv.write")}
               </Button>
@@ -280,7 +281,7 @@ interface FactsProps {
 
 function Facts({ event, person, contact, show }: FactsProps) {
   const minute = useMinute();
-  const { phone, email, language, tags, plus_ones, uses, max_uses, expires_at, guest_of } = person;
+  const { phone, email, language, tags, plus_ones, guests, uses, max_uses, expires_at, guest_of } = person;
   const rows: [string, ReactNode][] = [];
   const put = (name: string, what: ReactNode) => what && rows.push([name, what]);
   put(t("inv.phone"), contact?.phone ? <Clear text={contact.phone} /> : phone);
@@ -310,7 +311,16 @@ function Facts({ event, person, contact, show }: FactsProps) {
       </Button>
     ),
   );
-  put(t("inv.plus_ones"), plus_ones > 0 && t("inv.guests_n", { n: plus_ones, count: say.number(plus_ones) }));
+  put(
+    t("inv.plus_ones"),
+    plus_ones > 0 &&
+      [
+        t("inv.guests_n", { n: plus_ones, count: say.number(plus_ones) }),
+        ...(guests.length > 0
+          ? [t("inv.guests_of", { brought: say.number(guests.length), max: say.number(plus_ones) })]
+          : []),
+      ].join(", "),
+  );
   put(
     t("inv.uses"),
     max_uses == null

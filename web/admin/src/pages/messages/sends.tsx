@@ -3,9 +3,16 @@ import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-q
 import { Link } from "@tanstack/react-router";
 import { useRef, useState } from "react";
 import { Button } from "react-aria-components";
-import { cancelSend, messagesChanged, pauseSend, resumeSend, sendsQuery } from "../../api/messages.ts";
+import {
+  cancelSend,
+  messagesChanged,
+  pauseSend,
+  resumeSend,
+  retrySend,
+  sendsQuery,
+} from "../../api/messages.ts";
 import type { Event, Send } from "../../api/types.ts";
-import { doneOf, isOpen, KINDS, sharesOf } from "../../model/messages.ts";
+import { doneOf, isOpen, KINDS, retriable, sharesOf } from "../../model/messages.ts";
 import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
 import { Confirm } from "../../ui/dialog.tsx";
@@ -105,6 +112,15 @@ function Order({ event, send, organise }: { event: Event; send: Send; organise: 
     onSuccess: () => messagesChanged(client, event.id),
     onError: (error) => toast(failureText(error)),
   });
+  const retry = useMutation({
+    mutationFn: () => retrySend(event.id, send.id),
+    onSuccess: async ({ retried }) => {
+      await messagesChanged(client, event.id);
+      toast(t("send.begun", { n: retried, count: say.number(retried) }));
+    },
+    onError: (error) => toast(failureText(error)),
+  });
+  const again = retriable(send);
   const byPerson = send.state === "paused" && send.paused_because !== "quiet_hours";
   const later = send.state === "running" && Date.parse(send.at) > minute + 60_000;
   return (
@@ -159,6 +175,13 @@ function Order({ event, send, organise }: { event: Event; send: Send; organise: 
           </div>
         )}
       </dl>
+      {send.failures.length > 0 && (
+        <ul className="send-why tabular" aria-label={t("msg.why_failed")}>
+          {send.failures.map(({ error, count }) => (
+            <li key={error}>{t("msg.why_of", { count: say.number(count), why: t(`msg.error.${error}`) })}</li>
+          ))}
+        </ul>
+      )}
       <div className="cluster">
         {organise && send.state === "running" && (
           <Button
@@ -187,6 +210,16 @@ function Order({ event, send, organise }: { event: Event; send: Send; organise: 
             onPress={() => setStopping(true)}
           >
             {t("msg.cancel")}
+          </Button>
+        )}
+        {organise && again > 0 && (
+          <Button
+            className="button"
+            aria-label={t("msg.retry_failed_of", { n: again, count: say.number(again), name })}
+            onPress={() => !retry.isPending && retry.mutate()}
+            data-pending={retry.isPending || undefined}
+          >
+            {t("msg.retry_failed", { n: again, count: say.number(again) })}
           </Button>
         )}
         <Link

@@ -8,6 +8,18 @@ import { toast } from "../../ui/toast.tsx";
 /** The server's own bound. */
 const REASON_CHARS_MAX = 200;
 
+/** What people who are sent out read in place of the picture. */
+export function FarewellWords({ value, onChange }: { value: string; onChange(words: string): void }) {
+  return (
+    <TextInput
+      label={t("farewell.reason")}
+      hint={t("farewell.reason_hint")}
+      value={value}
+      onChange={(typed) => onChange(typed.slice(0, REASON_CHARS_MAX))}
+    />
+  );
+}
+
 /** Who is sent out: these, whose name is said when it is one; or everybody. */
 export type Leaving = { readonly sessions: readonly string[]; readonly name: string } | "everybody";
 
@@ -56,12 +68,7 @@ export function Farewell({ event, leaving, inside, close, after, landing }: Fare
       after={after}
       landing={landing}
     >
-      <TextInput
-        label={t("farewell.reason")}
-        hint={t("farewell.reason_hint")}
-        value={reason}
-        onChange={(typed) => setReason(typed.slice(0, REASON_CHARS_MAX))}
-      />
+      <FarewellWords value={reason} onChange={setReason} />
       {!everybody && (
         <Toggle on={block} onChange={setBlock}>
           {one ? t("farewell.block_one") : t("farewell.block")}

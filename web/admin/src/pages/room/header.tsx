@@ -7,6 +7,7 @@ import { say, t } from "../../text.ts";
 import { CopyButton } from "../../ui/copy.tsx";
 import { Confirm } from "../../ui/dialog.tsx";
 import { Icon } from "../../ui/icon.tsx";
+import { useMay } from "../../ui/rights.ts";
 import { Status } from "../../ui/status.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { latencyName } from "../../ui/words.ts";
@@ -22,6 +23,7 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   const navigate = useNavigate();
   const path = { params: { path: { event: event.id } } };
+  const broadcast = useMay("broadcast");
   const onAir = stream.state === "live" || stream.state === "away";
 
   return (
@@ -39,7 +41,7 @@ export function RoomHeader({ event, stream, watching }: RoomHeaderProps) {
         <CopyButton text={event.viewer_url} said={t("room.link_copied")} icon="link">
           {t("room.copy_link")}
         </CopyButton>
-        {onAir && (
+        {broadcast && onAir && (
           <Button className="button danger" onPress={() => setEnding(true)}>
             <Icon name="stop" />
             {t("room.end")}

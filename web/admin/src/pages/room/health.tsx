@@ -22,7 +22,7 @@ export function Health({ stream, reconnectWindowMs }: { stream: StreamStatus; re
           <VerdictText judged={judged} stream={stream} now={now} />
         </div>
       </div>
-      {stream.state === "live" && <AdviceList advice={stream.advice} />}
+      <AdviceList advice={stream.advice} />
       {stream.state === "live" && (
         <div className="tracks">
           <VideoTrack video={stream.video} />

@@ -4,6 +4,7 @@ import { Button } from "react-aria-components";
 import { api, value } from "../../api/client.ts";
 import { incidentsQuery, keys } from "../../api/queries.ts";
 import type { Incident } from "../../api/types.ts";
+import type { Viewers } from "../../feed/viewers.ts";
 import { open, type Severity, severityOf } from "../../model/incidents.ts";
 import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
@@ -16,7 +17,7 @@ import { toast } from "../../ui/toast.tsx";
 const SHOWN = 3;
 
 /** What the server found odd and nobody has looked at yet; nothing while there is nothing. */
-export function Incidents({ event }: { event: string }) {
+export function Incidents({ event, viewers }: { event: string; viewers: Viewers }) {
   const list = useQuery(incidentsQuery(event));
   const [all, setAll] = useState(false);
   const mayModerate = useMay("moderate");
@@ -34,6 +35,7 @@ export function Incidents({ event }: { event: string }) {
           <Row
             key={incident.id}
             incident={incident}
+            about={incident.invitation ? viewers.nameOf(incident.invitation) : undefined}
             event={event}
             minute={minute}
             mayAcknowledge={mayModerate}
@@ -51,12 +53,14 @@ export function Incidents({ event }: { event: string }) {
 
 interface RowProps {
   incident: Incident;
+  /** Whom it is about, while they are here. */
+  about: string | undefined;
   event: string;
   minute: number;
   mayAcknowledge: boolean;
 }
 
-function Row({ incident, event, minute, mayAcknowledge }: RowProps) {
+function Row({ incident, about, event, minute, mayAcknowledge }: RowProps) {
   const client = useQueryClient();
   const [busy, setBusy] = useState(false);
   const severity: Severity = severityOf(incident);
@@ -82,6 +86,7 @@ function Row({ incident, event, minute, mayAcknowledge }: RowProps) {
       <Icon name={severity === "info" ? "info" : "warning"} />
       <p>
         <span className="visually-hidden">{t(`incidents.${severity}`)}: </span>
+        {about && <strong>{about}: </strong>}
         {incident.text}{" "}
         <span className="muted small tabular">
           {incident.times > 1 ? t("incidents.times", { when, count: say.number(incident.times) }) : when}

@@ -25,12 +25,15 @@ export function Preview({ event, state }: { event: Event; state: StreamStatus["s
           </Button>
         )}
       </div>
-      {!shown ? (
-        <p className="muted small">{t("preview.hidden")}</p>
-      ) : onAir ? (
-        <Screen event={event} holding={state === "away"} />
+      {onAir ? (
+        shown ? (
+          <Screen event={event} holding={state === "away"} />
+        ) : (
+          <p className="muted small">{t("preview.hidden")}</p>
+        )
       ) : (
-        <div className="preview-screen preview-dark">
+        // A black field is worth its place on a desk only.
+        <div className={shown ? "preview-screen preview-dark" : "muted small"}>
           <p>{t(state === "ended" ? "preview.ended" : "preview.idle")}</p>
         </div>
       )}

@@ -1,3 +1,4 @@
+import { useState } from "react";
 import { useHere } from "../event/frame.tsx";
 import { Readiness } from "../event/readiness.tsx";
 import { Audience } from "./audience.tsx";
@@ -5,8 +6,10 @@ import { ConnectEncoder, EncoderDisclosure } from "./encoder.tsx";
 import { Figures } from "./figures.tsx";
 import { Health } from "./health.tsx";
 import { Incidents } from "./incidents.tsx";
+import { Keyring } from "./keyring.tsx";
 import { People } from "./people.tsx";
 import { Preview } from "./preview.tsx";
+import { Protection } from "./protection.tsx";
 import { ViewersPanel } from "./viewers.tsx";
 
 /** The live half of an event: who is watching, and how the stream does. */
@@ -14,12 +17,14 @@ export function RoomPage() {
   const { event, room, viewers } = useHere();
   const stream = room.stream ?? event.stream;
   const watching = room.stream === null ? event.watching : room.watching;
+  const [managing, setManaging] = useState(false);
+  const manage = () => setManaging(true);
   // Before anything happened there is one thing to do, and nothing to look at yet.
   const begun = stream.state !== "idle" || watching > 0 || (room.counters?.peak ?? 0) > 0;
 
   return (
     <>
-      <Incidents event={event.id} />
+      <Incidents event={event.id} viewers={viewers} />
       <Figures event={event} stream={stream} watching={watching} room={room} />
       {stream.state === "idle" && <Readiness event={event} />}
       {begun ? (
@@ -29,8 +34,8 @@ export function RoomPage() {
         </div>
       ) : (
         <div className="room-columns">
-          <ConnectEncoder event={event} />
-          <People event={event} room={room} viewers={viewers} />
+          <ConnectEncoder event={event} manage={manage} />
+          <People event={event} />
         </div>
       )}
       <ViewersPanel event={event} room={room} viewers={viewers} state={stream.state} />
@@ -38,17 +43,19 @@ export function RoomPage() {
         <div className="room-columns">
           <div className="room-column">
             {stream.state === "idle" ? (
-              <ConnectEncoder event={event} />
+              <ConnectEncoder event={event} manage={manage} />
             ) : (
               <>
                 <Health stream={stream} reconnectWindowMs={event.reconnect_window_ms} />
-                <EncoderDisclosure event={event} live={stream.state === "live"} />
+                <EncoderDisclosure event={event} manage={manage} live={stream.state === "live"} />
               </>
             )}
+            <Protection event={event} stream={stream} room={room} />
           </div>
-          <People event={event} room={room} viewers={viewers} />
+          <People event={event} />
         </div>
       )}
+      <Keyring event={event} open={managing} onOpenChange={setManaging} />
     </>
   );
 }

@@ -8,8 +8,10 @@ import type { Room } from "../../feed/reducer.ts";
 import { useView, useViewer } from "../../feed/rooms.ts";
 import { type Filter, type Order, plainQuery, type Query, type Viewers } from "../../feed/viewers.ts";
 import { type Severity, suspects } from "../../model/incidents.ts";
+import { exportOf } from "../../model/invitations.ts";
 import { latencyGrade, stallGrade } from "../../model/people.ts";
-import { isChosen, nothing } from "../../model/selection.ts";
+import { lacksMark } from "../../model/protection.ts";
+import { choose, isChosen, nothing } from "../../model/selection.ts";
 import { say, t } from "../../text.ts";
 import { useMinute } from "../../ui/clock.ts";
 import { copyText } from "../../ui/copy.tsx";
@@ -19,7 +21,11 @@ import { useMay } from "../../ui/rights.ts";
 import { Empty, Loading } from "../../ui/states.tsx";
 import { type Column, SelectionBar, type Sort, Table } from "../../ui/table.tsx";
 import { toast } from "../../ui/toast.tsx";
+import { signalWords } from "../../ui/words.ts";
+import { Regenerate } from "../invitations/codes.tsx";
+import { ExportSheet } from "../invitations/export.tsx";
 import { Farewell, type Leaving } from "./farewell.tsx";
+import { Device } from "./protection.tsx";
 import { WriteTo } from "./write-to.tsx";
 
 /** A handful of people needs no search and no filter. */
@@ -42,11 +48,17 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
   const [selected, setSelected] = useState(nothing);
   const [menu, setMenu] = useState<RowMenuPlace | null>(null);
   const [writing, setWriting] = useState<Viewer | null>(null);
+  const [looking, setLooking] = useState<string | null>(null);
+  const [renewing, setRenewing] = useState<Viewer | null>(null);
+  // Who was shown when it was asked for: people come and go while the dialog is open.
+  const [taking, setTaking] = useState<readonly string[]>([]);
+  const [exporting, setExporting] = useState(false);
   const heading = useRef<HTMLHeadingElement>(null);
   const view = useView(viewers);
   const mayModerate = useMay("moderate");
-  const mayReveal = useMay("organise");
+  const organise = useMay("organise");
   const mayEndAll = useMay("end_all");
+  const mayExport = useMay("export");
   const total = room.counters?.inside ?? 0;
   const asks = query.search !== "" || query.filter !== "all";
 
@@ -62,9 +74,14 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
   };
   const incidents = useQuery(incidentsQuery(event.id));
   const suspected = useMemo(() => suspects(incidents.data?.data ?? []), [incidents.data]);
-  const columns = useColumns(viewers, event, suspected, mayModerate || mayReveal ? setMenu : null);
+  const columns = useColumns(viewers, event, suspected, mayModerate || organise ? setMenu : null);
   // Only who is on the list is acted upon: someone who left, or whom the filter hides, was not meant.
   const chosen = useMemo(() => view.filter((session) => isChosen(selected, session)), [view, selected]);
+  const take = (sessions: readonly string[]) => {
+    const people = sessions.map((session) => viewers.get(session)?.invitation ?? "");
+    setTaking([...new Set(people)].filter((invitation) => invitation !== ""));
+    setExporting(true);
+  };
   const kick = (sessions: readonly string[]) =>
     setLeaving({ sessions, name: viewers.get(sessions[0] ?? "")?.name ?? "" });
 
@@ -79,6 +96,11 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
             <span className="muted small tabular">
               {t("viewers.summary", { watching: say.number(room.watching), total: say.number(total) })}
             </span>
+            {mayExport && view.length > 0 && (
+              <Button className="button small" onPress={() => take(view)}>
+                {t("viewers.export")}
+              </Button>
+            )}
             {mayEndAll && (
               <Button className="button danger small" onPress={() => setLeaving("everybody")}>
                 {t("viewers.end_all")}
@@ -160,6 +182,11 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
 
       {mayModerate && (
         <SelectionBar count={chosen.length} clear={() => setSelected(nothing)}>
+          {mayExport && (
+            <Button className="button small" onPress={() => take(chosen)}>
+              {t("viewers.export")}
+            </Button>
+          )}
           <Button className="button danger small" onPress={() => kick(chosen)}>
             <Icon name="leave" />
             {t("viewers.kick")}
@@ -172,10 +199,34 @@ export function ViewersPanel({ event, room, viewers, state }: ViewersPanelProps)
         event={event.id}
         viewer={menu === null ? undefined : viewers.get(menu.session)}
         kick={mayModerate ? (session) => kick([session]) : null}
+        look={setLooking}
         write={mayModerate ? setWriting : null}
-        mayReveal={mayReveal}
+        reveal={organise}
+        renew={organise ? setRenewing : null}
+        take={mayExport ? take : null}
+      />
+      <Device
+        event={event}
+        stream={room.stream ?? event.stream}
+        viewers={viewers}
+        session={looking}
+        close={() => setLooking(null)}
       />
       <WriteTo event={event.id} viewer={writing} close={() => setWriting(null)} />
+      <Regenerate
+        event={event}
+        target={renewing && { selection: { ids: [renewing.invitation] }, count: 1, name: renewing.name }}
+        watching={1}
+        close={() => setRenewing(null)}
+        landing={heading}
+      />
+      <ExportSheet
+        event={event}
+        who={exportOf(choose(nothing, taking, true), {})}
+        count={taking.length}
+        open={exporting}
+        close={() => setExporting(false)}
+      />
       <Farewell
         event={event.id}
         leaving={leaving}
@@ -222,7 +273,7 @@ function useColumns(
       {
         id: "phone",
         header: t("viewers.phone"),
-        width: "minmax(9.5rem, 0.8fr)",
+        width: "minmax(10.75rem, 0.8fr)",
         wide: true,
         cell: cell(({ phone }) => <span className="tabular">{phone ?? t("room.none")}</span>),
       },
@@ -296,7 +347,7 @@ function useColumns(
       header: t("viewers.risk"),
       width: "6.5rem",
       wide: true,
-      cell: cell(({ invitation }) => <Risk severity={suspected.get(invitation)} />),
+      cell: cell((viewer) => <Risk viewer={viewer} severity={suspected.get(viewer.invitation)} />),
     });
     if (more !== null) {
       columns.push({
@@ -333,12 +384,16 @@ interface RowMenuProps {
   event: string;
   viewer: Viewer | undefined;
   kick: ((session: string) => void) | null;
+  look(session: string): void;
   write: ((viewer: Viewer) => void) | null;
-  mayReveal: boolean;
+  renew: ((viewer: Viewer) => void) | null;
+  take: ((sessions: readonly string[]) => void) | null;
+  /** Whether the code may be seen. */
+  reveal: boolean;
 }
 
 /** One menu for all rows, beside the button that was pressed. */
-function RowMenu({ place, close, event, viewer, kick, write, mayReveal }: RowMenuProps) {
+function RowMenu({ place, close, event, viewer, kick, look, write, renew, take, reveal }: RowMenuProps) {
   const trigger = useMemo(() => ({ current: place?.button ?? null }), [place]);
   const copyLink = async ({ invitation, name }: Viewer) => {
     try {
@@ -362,16 +417,32 @@ function RowMenu({ place, close, event, viewer, kick, write, mayReveal }: RowMen
         autoFocus="first"
         onClose={close}
       >
-        {mayReveal && (
+        {reveal && (
           <MenuItem className="menu-item" onAction={() => viewer && void copyLink(viewer)}>
             <Icon name="link" />
             {t("viewers.link")}
           </MenuItem>
         )}
+        <MenuItem className="menu-item" onAction={() => viewer && look(viewer.session)}>
+          <Icon name="info" />
+          {t("device.open")}…
+        </MenuItem>
         {write !== null && (
           <MenuItem className="menu-item" onAction={() => viewer && write(viewer)}>
             <Icon name="letter" />
             {t("viewers.write")}…
+          </MenuItem>
+        )}
+        {take !== null && (
+          <MenuItem className="menu-item" onAction={() => viewer && take([viewer.session])}>
+            <Icon name="people" />
+            {t("viewers.export")}
+          </MenuItem>
+        )}
+        {renew !== null && (
+          <MenuItem className="menu-item" onAction={() => viewer && renew(viewer)}>
+            <Icon name="key" />
+            {t("viewers.renew")}…
           </MenuItem>
         )}
         {kick !== null && (
@@ -401,13 +472,28 @@ const Live = memo(function Live({ viewers, session, draw, gone }: LiveProps) {
   return draw(viewer, minute);
 });
 
-/** How much somebody should be looked at: the gravest incident about them that nobody has seen yet. */
-function Risk({ severity }: { severity: Severity | undefined }) {
-  if (severity === undefined) return <span className="muted">{t("room.none")}</span>;
+interface RiskProps {
+  viewer: Viewer;
+  severity: Severity | undefined;
+}
+
+/**
+ * How much somebody should be looked at: what is noticed about them now, in points that fade, or the gravest incident
+ * about them that nobody has seen yet.
+ */
+function Risk({ viewer, severity }: RiskProps) {
+  const { risk, signals } = viewer;
+  if (severity === undefined && risk === 0) return <span className="muted">{t("room.none")}</span>;
+  const seen = signalWords(signals);
+  const about = severity === undefined ? null : t(`viewers.suspect_${severity}`);
+  const title = [about, seen && t("viewers.signals", { signals: seen })].filter(Boolean).join("; ");
   return (
-    <span className="risk" data-severity={severity} title={t(`viewers.suspect_${severity}`)}>
-      <Icon name={severity === "info" ? "info" : "warning"} />
-      {t(`incidents.${severity}`)}
+    <span className="risk" data-severity={severity ?? "info"} title={title}>
+      {seen && <span className="visually-hidden">{seen}: </span>}
+      <Icon name={severity === undefined || severity === "info" ? "info" : "warning"} />
+      {risk > 0
+        ? t("viewers.points", { n: risk, count: say.number(risk) })
+        : t(`incidents.${severity ?? "info"}`)}
     </span>
   );
 }
@@ -441,6 +527,9 @@ function Who({ viewer, minute, suspect }: WhoProps) {
         <span className="visually-hidden">{watching ? t("viewers.is_watching") : away}</span>
         <span className="viewer-sub">
           {[
+            // What may need somebody comes first: the line is cut where the column ends.
+            watching && viewer.silent ? t("viewers.silent") : null,
+            watching && lacksMark(viewer) ? t("viewers.unmarked") : null,
             device,
             watching ? null : t("viewers.seen", { when: say.moment(last_seen_at, minute) }),
             watching && visible === false ? t("viewers.hidden") : null,
