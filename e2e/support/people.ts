@@ -22,6 +22,11 @@ export type Scene =
 export class Viewer {
   private constructor(readonly page: Page) {}
 
+  /** Somebody who is at a page already. */
+  static on(page: Page): Viewer {
+    return new Viewer(page);
+  }
+
   /** Follows a link in this browser. */
   static async follow(context: BrowserContext, link: string): Promise<Viewer> {
     const page = await context.newPage();

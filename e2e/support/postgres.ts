@@ -1,10 +1,11 @@
 /** A PostgreSQL of one's own, to be stopped while somebody depends on it. */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chownSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./stagedoor.ts";
 
 const VERSIONS = "/usr/lib/postgresql";
 
@@ -18,8 +19,9 @@ export class Postgres {
     const folder = mkdtempSync(join(tmpdir(), "stagedoor-postgres-"));
     if (isRoot()) chownSync(folder, id("-u"), id("-g"));
     const postgres = new Postgres(folder, await freePort());
-    postgres.run("initdb", "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--no-sync");
-    postgres.on();
+    const options = "--username postgres --auth trust --encoding UTF8 --no-sync".split(" ");
+    await postgres.run("initdb", ...options);
+    await postgres.on();
     return postgres;
   }
 
@@ -27,31 +29,34 @@ export class Postgres {
     return `postgres://postgres@127.0.0.1:${this.port}/postgres`;
   }
 
-  on() {
+  async on() {
     const options = `-p ${this.port} -k ${this.folder} -c listen_addresses=127.0.0.1 -c fsync=off`;
-    this.run("pg_ctl", "--wait", "--log", join(this.folder, "log"), "--options", options, "start");
+    await this.run("pg_ctl", "--wait", "--log", join(this.folder, "log"), "--options", options, "start");
   }
 
   /** As when the machine it runs on loses its power. */
-  off() {
-    this.run("pg_ctl", "--wait", "--mode", "immediate", "stop");
+  async off() {
+    await this.run("pg_ctl", "--wait", "--mode", "immediate", "stop");
   }
 
-  remove() {
+  async remove() {
     try {
-      this.off();
+      await this.off();
     } catch {
       // It was off already.
     }
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  private run(program: string, ...args: string[]) {
+  private async run(program: string, ...args: string[]) {
     const newest = readdirSync(VERSIONS).sort((a, b) => Number(b) - Number(a))[0] ?? "";
     const command = [join(VERSIONS, newest, "bin", program), "--pgdata", join(this.folder, "data"), ...args];
     // PostgreSQL refuses to run as root.
     const words = isRoot() ? ["runuser", "-u", "postgres", "--", ...command] : command;
-    execFileSync(words[0] ?? "", words.slice(1), { cwd: this.folder, stdio: "ignore" });
+    // Without pipes: the server that `pg_ctl` leaves behind would keep them open.
+    const child = spawn(words[0] ?? "", words.slice(1), { cwd: this.folder, stdio: "ignore" });
+    const [code] = await once(child, "exit");
+    if (code !== 0) throw new Error(`${program} ended with ${code}`);
   }
 }
 
@@ -61,14 +66,4 @@ function isRoot(): boolean {
 
 function id(which: "-u" | "-g"): number {
   return Number(execFileSync("id", [which, "postgres"], { encoding: "utf8" }));
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }

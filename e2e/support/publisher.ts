@@ -12,20 +12,19 @@ export interface Content {
   keyframeInterval?: number;
   video?: boolean;
   audio?: boolean;
+  /** A black picture without a frame counter, so that whatever is seen lies over it. */
+  black?: boolean;
 }
 
 /** ffmpeg publishing test content to an RTMP address until it is stopped or refused. */
 export function ffmpeg(url: string, content: Content = {}): Child {
   const { width = 640, height = 360, rate = 30, keyframeInterval = 1, video = true, audio = true } = content;
+  const picture = content.black
+    ? `color=c=black:size=${width}x${height}:rate=${rate}`
+    : `testsrc2=size=${width}x${height}:rate=${rate},${barcodeFilter(width)}`;
   const args = ["-hide_banner", "-nostats", "-loglevel", "info"];
   if (video) {
-    args.push(
-      "-re",
-      "-f",
-      "lavfi",
-      "-i",
-      `testsrc2=size=${width}x${height}:rate=${rate},${barcodeFilter(width)}`,
-    );
+    args.push("-re", "-f", "lavfi", "-i", picture);
   }
   if (audio) args.push("-re", "-f", "lavfi", "-i", "sine=frequency=330:sample_rate=48000");
   if (video) {

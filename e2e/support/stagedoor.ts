@@ -1,6 +1,7 @@
 /** The real binary, started the way the documentation says. */
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Child, type Ended } from "./process.ts";
@@ -8,6 +9,8 @@ import { Child, type Ended } from "./process.ts";
 export const BINARY =
   process.env.STAGEDOOR_BINARY ?? resolve(import.meta.dirname, "../../target/debug/stagedoor");
 const RESULTS = resolve(import.meta.dirname, "../results");
+/** What programs say of an address that somebody else listens on. */
+export const ADDRESS_TAKEN = /Address (already )?in use/i;
 
 /** The one line that `stagedoor demo --json` prints when it is ready. */
 export interface Demo {
@@ -21,6 +24,9 @@ export interface Demo {
   rtmp_url: string;
   stream_key: string;
   hls_url: string;
+  /** With a certificate only. */
+  https_url?: string;
+  rtmps_url?: string;
 }
 
 export interface Event {
@@ -54,10 +60,13 @@ export class Stagedoor {
     private readonly settings: Record<string, string>,
   ) {}
 
-  /** Starts on free ports with an empty data folder, and waits until it says that it is ready. */
-  static async start(settings: Record<string, string> = {}): Promise<Stagedoor> {
+  /**
+   * Starts with an empty data folder, on free ports unless somebody must know the address before, and waits until it says
+   * that it is ready.
+   */
+  static async start(settings: Record<string, string> = {}, http = "127.0.0.1:0"): Promise<Stagedoor> {
     const folder = mkdtempSync(join(tmpdir(), "stagedoor-e2e-"));
-    const { child, demo } = await launch(folder, "127.0.0.1:0", "127.0.0.1:0", settings);
+    const { child, demo } = await launch(folder, http, "127.0.0.1:0", settings);
     return new Stagedoor(child, demo, folder, settings);
   }
 
@@ -146,6 +155,26 @@ export class Stagedoor {
     });
     if (response.status !== 201) throw new Error(`redeem: ${response.status} ${await response.text()}`);
     return (await response.json()) as ViewerSession;
+  }
+}
+
+/** A port of this machine that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Starts a program on a free port; on another one when somebody else was faster, which it says. */
+export async function onFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start(await freePort());
+    } catch (error) {
+      if (tries === 3 || !ADDRESS_TAKEN.test(String(error))) throw error;
+    }
   }
 }
 

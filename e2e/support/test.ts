@@ -68,7 +68,7 @@ export async function streamBecomes(stagedoor: Stagedoor, event: string, state: 
 export async function pictureAfter(
   video: Locator,
   after: number,
-  timeout = 20_000,
+  timeout = 40_000,
 ): Promise<Picture & { frame: number }> {
   let picture: Picture = { frame: null, width: 0, height: 0 };
   await expect

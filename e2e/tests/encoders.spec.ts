@@ -41,6 +41,6 @@ test("GStreamer publishes", async ({ stagedoor, show }) => {
 test("a long keyframe interval is told to the organiser in words", async ({ stagedoor, show, publish }) => {
   publish(show.publishUrl, { keyframeInterval: 8 });
   await expect
-    .poll(async () => JSON.stringify((await stagedoor.event(show.event.id)).stream), { timeout: 30_000 })
+    .poll(async () => JSON.stringify((await stagedoor.event(show.event.id)).stream), { timeout: 60_000 })
     .toMatch(/keyframe interval is 8/);
 });

@@ -15,6 +15,12 @@ const LIST = [
   "",
 ].join("\n");
 
+/** The same, with a column of tags. */
+const TAGGED = LIST.trim()
+  .split("\n")
+  .map((line, at) => `${line};${["Tags", "press, front row", "press", ""][at]}`)
+  .join("\n");
+
 async function signIn(context: BrowserContext, { demo }: Stagedoor): Promise<Organiser> {
   return Organiser.signIn(context, demo.admin_url, demo.admin_user, demo.admin_password);
 }
@@ -32,6 +38,7 @@ async function imported(stagedoor: Stagedoor, event: string, list: string, tags:
     .poll(
       async () =>
         (await stagedoor.api<{ state: string }>("GET", `/events/${event}/imports/${made.id}`)).state,
+      { timeout: 60_000 },
     )
     .toBe("done");
 }
@@ -52,15 +59,26 @@ test("a list is imported and sent, and the message that stayed here opens the do
   await page.locator("input[type=file]").setInputFiles({
     name: "guests.csv",
     mimeType: "text/csv",
-    buffer: Buffer.from(LIST),
+    buffer: Buffer.from(TAGGED),
   });
   await expect(page.getByText("What is in the columns of “guests.csv”?")).toBeVisible();
+  const use = page.getByRole("button", { name: /Use of Tags/ });
+  await expect(use).toContainText("Tags, with commas");
+  await use.click();
+  await page.getByRole("option", { name: "Leave out" }).click();
+  await expect(use).toContainText("Leave out");
+  await use.click();
+  await page.getByRole("option", { name: "Tags, with commas" }).click();
+  await look(page, "import-columns");
   await page.getByRole("button", { name: "Import", exact: true }).click();
   await expect(page.getByText("3 people are newly invited. Nobody has been written to yet.")).toBeVisible();
 
   await page.getByRole("link", { name: "See invitations" }).click();
   const grid = page.getByRole("grid", { name: "Invitations" });
   await expect(grid.getByRole("row")).toHaveCount(4);
+  const ada = grid.getByRole("row", { name: /Ada Lovelace/ });
+  await expect(ada).toContainText("front row");
+  await expect(grid.getByRole("row").filter({ hasText: "press" })).toHaveCount(2);
   await page.getByRole("checkbox", { name: "Select everything" }).check();
   await page.getByRole("toolbar").getByRole("button", { name: "Send…" }).click();
   const drawer = page.getByRole("dialog", { name: "Send messages" });
@@ -78,7 +96,6 @@ test("a list is imported and sent, and the message that stayed here opens the do
   expect(link).toContain(event.id);
   const tabs = page.getByRole("navigation", { name: "Pages of this event" });
   await tabs.getByRole("link", { name: "Invitations" }).click();
-  const ada = grid.getByRole("row", { name: /Ada Lovelace/ });
   await expect(ada).toContainText("Sent");
 
   publish(await stagedoor.publishUrl(event.id));
@@ -334,4 +351,106 @@ test("people are found, looked at, changed and tagged, by keyboard alone", async
   await expect(page.getByText("Contact data of this person was erased.", { exact: false })).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(grid.getByRole("row", { name: /Alan Turing/ })).toHaveCount(0);
+});
+
+test("a guest brings a friend, who watches at the same time on another device, until the guest is withdrawn", async ({
+  browser,
+  context,
+  stagedoor,
+  publish,
+}) => {
+  const event = await stagedoor.createEvent("Opening night");
+  const host = await stagedoor.api<{ id: string; link: string }>("POST", `/events/${event.id}/invitations`, {
+    name: "Ada Lovelace",
+    plus_ones: 2,
+  });
+  publish(await stagedoor.publishUrl(event.id));
+  await streamBecomes(stagedoor, event.id, "live");
+  const viewer = await Viewer.comeIn(await browser.newContext(), host.link);
+  await viewer.sees("live");
+  await pictureAdvances(viewer.video);
+
+  const guests = viewer.page.getByRole("group").filter({ hasText: "Bring a guest" });
+  await guests.getByText("Bring a guest").click();
+  await expect(guests.getByText("You may bring 2 people.")).toBeVisible();
+  await guests.getByLabel("Name of your guest").fill("Bob");
+  await guests.getByRole("button", { name: "Make an invitation" }).click();
+  await expect(guests.getByText("For Bob. Send it on", { exact: false })).toBeVisible();
+  await expect(guests.getByText("You may bring 1 person.")).toBeVisible();
+  const code = (await guests.locator(".code").textContent()) ?? "";
+  expect(code).toMatch(/^[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}$/);
+  await look(viewer.page, "watch-guests");
+
+  const friend = await Viewer.comeIn(await browser.newContext(), `${stagedoor.origin}/e/${event.id}#${code}`);
+  await friend.sees("live");
+  await pictureAdvances(friend.video);
+  await pictureAdvances(viewer.video);
+  await expect(friend.page.getByText("Bring a guest")).toBeHidden();
+
+  // After a reload the host sees who came; the organiser sees who brought whom.
+  await viewer.page.reload();
+  await viewer.sees("live");
+  await guests.getByText("Bring a guest").click();
+  await expect(guests.getByRole("listitem").filter({ hasText: "Bob" })).toContainText("has come in");
+  const { page } = await signIn(context, stagedoor);
+  await page.goto(`${stagedoor.origin}/events/${event.id}/invitations?open=${host.id}`);
+  const drawer = page.getByRole("dialog", { name: "Ada Lovelace" });
+  await expect(drawer.getByText("2 guests, 1 of 2 brought")).toBeVisible();
+  await expect(drawer.getByRole("listitem").filter({ hasText: "Bob" })).toBeVisible();
+  await look(page, "invitations-host");
+  await drawer.getByRole("button", { name: "Revoke" }).click();
+  const asked = page.getByRole("alertdialog");
+  await expect(asked.getByText("Guests they brought can come in no more, either.")).toBeVisible();
+  await asked.getByRole("button", { name: "Revoke" }).click();
+  await viewer.sees("out");
+  await friend.sees("out");
+});
+
+test("everybody gets a new code, and whoever is watching is sent home before anybody is told", async ({
+  browser,
+  context,
+  stagedoor,
+  publish,
+}) => {
+  test.setTimeout(240_000);
+  const event = await stagedoor.createEvent("Opening night", { policy: { messages: { per_second: 100 } } });
+  const many = Array.from({ length: 2_600 }, (_, n) => `Guest ${n};+3361${String(2_000_000 + n)}`);
+  await imported(stagedoor, event.id, ["Name;Mobile", ...many, ""].join("\n"));
+  const found = await stagedoor.api<{ data: { id: string }[] }>(
+    "GET",
+    `/events/${event.id}/invitations?search=${encodeURIComponent("Guest 77")}&limit=1`,
+  );
+  const { link } = await stagedoor.api<{ link: string }>(
+    "GET",
+    `/events/${event.id}/invitations/${found.data[0]?.id}/code`,
+  );
+  publish(await stagedoor.publishUrl(event.id));
+  await streamBecomes(stagedoor, event.id, "live");
+  const viewer = await Viewer.comeIn(await browser.newContext(), link);
+  await viewer.sees("live");
+
+  const { page } = await signIn(context, stagedoor);
+  await page.goto(`${stagedoor.origin}/events/${event.id}/invitations`);
+  await page.getByRole("checkbox", { name: "Select everything" }).check();
+  const bar = page.getByRole("toolbar", { name: "With the selected rows" });
+  await bar.getByRole("button", { name: "More for the selected" }).click();
+  await page.getByRole("menuitem", { name: "New codes…" }).click();
+  const sheet = page.getByRole("dialog", { name: "Make 2,600 new codes?" });
+  await expect(sheet.getByText("1 person watching now will be sent home.")).toBeVisible();
+  await expect(sheet.getByText("For so many it takes a little while.", { exact: false })).toBeVisible();
+  await sheet.getByLabel("What they are told").fill("See your messages.");
+  await look(page, "invitations-new-codes");
+  await sheet.getByRole("button", { name: "Make 2,600 new codes" }).click();
+  const progress = page.getByRole("progressbar", { name: "Making new codes" });
+  const done = page.getByText("2,600 people have new codes.");
+  await expect(progress.or(done).first()).toBeVisible();
+  await expect(done).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText("1 was sent home.")).toBeVisible();
+  // What was said in passing goes away by itself.
+  await expect(page.getByRole("button", { name: "Dismiss" })).toHaveCount(0);
+  await look(page, "invitations-new-codes-done");
+  await viewer.sees("out");
+  await viewer.reads("See your messages.");
+  await page.getByRole("link", { name: "See the messages" }).click();
+  await expect(page.getByRole("listitem").first()).toBeVisible();
 });

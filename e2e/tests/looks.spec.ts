@@ -79,7 +79,7 @@ test("the organiser's pages", async ({ browser, context, stagedoor, show, publis
   const viewer = await Viewer.comeIn(elsewhere, show.invitation.link);
   await viewer.sees("live");
   await organiser.page.goto(`${stagedoor.origin}/events/${show.event.id}`);
-  await expect(organiser.page.getByText(/keyframe interval/i).first()).toBeVisible({ timeout: 30_000 });
+  await expect(organiser.page.getByText(/keyframe interval/i).first()).toBeVisible({ timeout: 60_000 });
   await look(organiser.page, "organiser-event-live");
   await organiser.page.goto(`${stagedoor.origin}/settings`);
   await expect(organiser.page.getByRole("heading", { name: "Settings" })).toBeVisible();

@@ -42,3 +42,14 @@ test("a wrong password is refused", async ({ context, stagedoor }) => {
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await expect(page.getByText(/User name or password is wrong/)).toBeVisible();
 });
+
+test("an address that leads nowhere says so to a person, and to a program", async ({ page, stagedoor }) => {
+  const answer = await page.goto(`${stagedoor.origin}/nowhere/at/all`);
+  expect(answer?.status()).toBe(404);
+  await expect(page.getByRole("heading", { name: "There is nothing here" })).toBeVisible();
+  for (const path of ["/nowhere/at/all", "/api/v1/nowhere"]) {
+    const told = await fetch(`${stagedoor.origin}${path}`);
+    expect(told.status).toBe(404);
+    expect(await told.json()).toMatchObject({ code: "not_found" });
+  }
+});

@@ -11,7 +11,7 @@ async function onAir(stagedoor: Stagedoor, show: Show): Promise<string> {
   await expect
     .poll(async () => (await fetchPlaylist(session.playback.hls)).lastMsn, {
       intervals: [250],
-      timeout: 30_000,
+      timeout: 60_000,
     })
     .toBeGreaterThanOrEqual(2);
   return session.playback.hls;
@@ -50,7 +50,9 @@ test("mpv plays it", async ({ stagedoor, show, publish }) => {
     40_000,
   );
   expect(played.code, played.output).toBe(0);
-  expect(played.output).not.toMatch(/error|failed/i);
+  // A connection that rested too long: ffmpeg makes a new one.
+  const told = played.output.replaceAll(/.*keepalive request failed.*/g, "");
+  expect(told).not.toMatch(/error|failed/i);
 });
 
 // hlsdemux2 is found by playbin3 only and hlsdemux by playbin only; each is a different HLS client.

@@ -37,7 +37,7 @@ test("the encoder comes back with another size, rate and keyframe interval", asy
   publish(show.publishUrl, { width: 854, height: 480, rate: 25, keyframeInterval: 2 });
   await expect
     .poll(() => viewer.video.evaluate((video) => (video as HTMLVideoElement).videoHeight), {
-      timeout: 30_000,
+      timeout: 60_000,
     })
     .toBe(480);
   await pictureAdvances(viewer.video, 25);
@@ -81,7 +81,7 @@ test("errors of the server and lost parts do not end the show", async ({
       await route.continue();
     }
   });
-  await expect.poll(() => refused + lost, { timeout: 30_000 }).toBe(9);
+  await expect.poll(() => refused + lost, { timeout: 60_000 }).toBe(9);
   await pictureAfter(viewer.video, before.frame + 60, 30_000);
   await pictureAdvances(viewer.video);
 });

@@ -28,7 +28,7 @@ test("Shaka Player plays it", async ({ page, stagedoor, show, publish }) => {
   // Shaka 5.2 looks for captions in segments around the middle of the playlist and fails on one that has parts only:
   // with its default settings it can join once there are three whole segments.
   await expect
-    .poll(async () => (await fetchPlaylist(playback.hls)).lastMsn, { timeout: 20_000 })
+    .poll(async () => (await fetchPlaylist(playback.hls)).lastMsn, { timeout: 40_000 })
     .toBeGreaterThanOrEqual(2);
 
   // Served from the server's own origin, as if the second engine were built in.
