@@ -52,7 +52,7 @@ load: ## Be many viewers: make load ARGS="--viewers 500 --url http://127.0.0.1:8
 bench: ## Measure against the bars of docs/benchmarks.md and print them
 	@scripts/setup bench
 	@scripts/pages
-	@scripts/step "Building the server" cargo build --release --locked -p stagedoor-server
+	@scripts/step "Building the server" cargo build --release --locked -p stagedoor-server --bins --example timing
 	@bench/run $(ARGS)
 
 setup: ## Install what every other target needs

@@ -4,53 +4,13 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { list, read, upload } from "./lib/list.mjs";
 import { sleep, usage } from "./lib/process.mjs";
 import { Stagedoor } from "./lib/stagedoor.mjs";
 
 const MIB = 2 ** 20;
 // Bytes of a list at most, as the server takes them.
 const LIST_MAX = 2 ** 30;
-const FIRST = "Ada Bob Chloé Dora Émile Farid Greta Hugo Inès Jörg Karim Léa Mina Noah Olga Paul".split(" ");
-const LAST = "Martin Bernard Dubois Thomas Robert Richard Petit Durand Leroy Moreau Müller Nowak Rossi García".split(" ");
-
-// Numbers as four spreadsheets write them; each row is somebody else.
-function row(at) {
-  // Of the ranges that France has given to mobiles.
-  const digits = "1204"[Math.floor(at / 1e7) % 4] + String((at * 7919) % 1e7).padStart(7, "0");
-  const pairs = digits.match(/../g).join(" ");
-  const phone = [`06 ${pairs}`, `+33 6 ${pairs}`, `00336${digits}`, `06${digits}`][at % 4];
-  const name = `${FIRST[at % FIRST.length]} ${LAST[at % LAST.length]} ${at}`;
-  return `${name},${phone},guest${at}@example.org,${at % 3 ? "fr" : "en"},${at % 5 ? "" : `table ${at % 40}`}\n`;
-}
-
-// A list of so many rows or bytes, in pieces of about 64 KiB, never whole in memory.
-async function* list({ rows = Infinity, bytes = Infinity }) {
-  let piece = "Name,Phone,E-mail,Language,Note\n";
-  let sent = 0;
-  for (let at = 0; at < rows; at += 1) {
-    piece += row(at);
-    if (piece.length >= 65_536) {
-      const chunk = Buffer.from(piece);
-      if (sent + chunk.length > bytes) return;
-      sent += chunk.length;
-      yield chunk;
-      piece = "";
-    }
-  }
-  yield Buffer.from(piece);
-}
-
-async function upload(server, event, body) {
-  const response = await fetch(`${server.origin}/api/v1/events/${event}/imports?name=bench.csv`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${server.demo.api_token}`, "content-type": "text/csv" },
-    body: ReadableStream.from(body),
-    duplex: "half",
-  });
-  if (!response.ok) throw new Error(`upload: ${response.status} ${await response.text()}`);
-  return response.json();
-}
-
 // Seconds that something takes, and the most that the server's memory grew meanwhile.
 async function watched(server, work) {
   const before = usage(server.pid).rss;
@@ -68,17 +28,6 @@ async function watched(server, work) {
   over = true;
   await watching;
   return { result, seconds, grown: (most - before) / MIB };
-}
-
-async function read(server, event, made, until) {
-  const path = `/events/${event}/imports/${made.id}`;
-  const mapping = { name: 0, phone: 1, email: 2, language: 3, note: 4 };
-  await server.api("POST", `${path}/start`, { mapping, default_country: "FR", language: "fr", tags: ["bench"] });
-  for (;;) {
-    const state = await server.api("GET", path);
-    if (state.state !== "running" || until(state)) return state;
-    await sleep(50);
-  }
 }
 
 // A new master key for everybody who was read, and how often a viewer was refused meanwhile.
@@ -104,21 +53,21 @@ async function rotate(server, bars, folder, event, rows) {
   });
 }
 
-export async function measure({ bars, scratch, quick }) {
+export async function measure({ bars, scratch, quick, long }) {
   const folder = join(scratch, "import");
   mkdirSync(folder);
   const server = await Stagedoor.start(folder);
   const rows = quick ? 10_000 : 100_000;
   // Telephone metadata and the pages of the database are there once somebody was imported.
   const before = await server.event("Before", "low");
-  await read(server, before.id, await upload(server, before.id, list({ rows: 1_000 })), () => false);
+  await read(server, before.id, await upload(server, before.id, list({ rows: 1_000 })));
   await sleep(2_000);
 
   const event = await server.event("Evening", "low");
   const spent = usage(server.pid).cpu;
   const whole = await watched(server, async () => {
     const made = await upload(server, event.id, list({ rows }));
-    return read(server, event.id, made, () => false);
+    return read(server, event.id, made);
   });
   const cpu = usage(server.pid).cpu - spent;
   const { state, created } = whole.result;
@@ -140,9 +89,14 @@ export async function measure({ bars, scratch, quick }) {
     digits: 1,
     peer: `${(arrived.result.bytes / MIB / arrived.seconds).toFixed(0)} MiB/s`,
   });
-  const some = quick ? 20_000 : 200_000;
-  const begun = await watched(server, () => read(server, large.id, arrived.result, (list) => list.rows >= some));
-  bars.add(`the first ${some} rows of it read: memory`, begun.grown, { most: 32, unit: "MiB", digits: 1 });
+  const some = quick ? 20_000 : long ? 10_000_000 : 200_000;
+  const begun = await watched(server, () => read(server, large.id, arrived.result, { until: ({ rows }) => rows >= some }));
+  bars.add(`the first ${some} rows of it read: memory`, begun.grown, {
+    most: 32,
+    unit: "MiB",
+    digits: 1,
+    peer: `${Math.round(some / begun.seconds)} rows/s`,
+  });
   bars.keep("import", { rows, seconds: whole.seconds, cpu_s: cpu, upload_s: arrived.seconds, first_rows_s: begun.seconds });
   await server.api("DELETE", `/events/${large.id}/imports/${arrived.result.id}`);
   await server.stop();

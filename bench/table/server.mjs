@@ -14,6 +14,7 @@ const POLICY =
 const FIRST = "Ada Grace Alan Katherine Edsger Barbara Donald Margaret Ken Radia Dennis Frances Linus Hedy Tim Joan Niklaus Zoë".split(" ");
 const LAST = "Lovelace Hopper Turing Johnson Dijkstra Liskov Knuth Hamilton Thompson Perlman Ritchie Allen Lamarr Berners-Lee Clarke Wirth Müller".split(" ");
 const DEVICES = ["Chrome on Android", "Safari on iPhone", "Firefox on Linux", "Edge on Windows", "Chrome on macOS", "Safari on iPad"];
+const RIGHTS = "look create_event organise moderate end_all broadcast see_people export administer govern_owners audit".split(" ");
 const ROWS_MAX = 400;
 const TICK_MS = 200;
 
@@ -42,7 +43,7 @@ export class Synthetic {
       last_seen_at: iso(Date.now() - (watching ? 2_000 : 240_000)),
       device: DEVICES[number % DEVICES.length],
       place: ["Paris, France", "Lyon, France", "Berlin, Germany", "Geneva, Switzerland"][number % 4],
-      phone_masked: `+33 6 •• •• ${String(10 + (number % 90))} ${String(10 + ((number * 3) % 90))}`,
+      phone: `+33 6 •• •• ${String(10 + (number % 90))} ${String(10 + ((number * 3) % 90))}`,
       watching,
       height: [360, 720, 1080, 720][number % 4],
       latency_ms: 1_900 + ((number * 37) % 900) + (number % 131 === 0 ? 14_000 : 0),
@@ -96,7 +97,7 @@ export class Synthetic {
     const page = { data: [], next_cursor: null, total: 0 };
     switch (path) {
       case "/api/v1/me":
-        return { id: "usr_1", username: "ada", role: this.role, created_at: iso(this.began), ...this.me };
+        return { id: "usr_1", username: "ada", name: "Ada", role: this.role, rights: RIGHTS, teams: [], ...this.me };
       case "/api/v1/events":
         return { data: [this.event], next_cursor: null };
       case event:
