@@ -8,16 +8,15 @@
 #![expect(clippy::print_stdout, reason = "seeds, steps and what the server said: shown when it fails")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stagedoor_server::ports::db::{Db, Tx};
 use stagedoor_testkit::database::Scratch;
 use stagedoor_testkit::twilio::{self, Behave, Twilio};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+
+use crate::process::Process;
 
 /// Who is written to while the steps are walked, some in each of them, and then all the others at once.
 const PEOPLE: u32 = 220;
@@ -99,33 +98,13 @@ fn bad_day(seed: u64, number: &str, nth: u32) -> Behave {
     }
 }
 
-/// The process, and what it said when it began.
-struct Server {
-    child: Child,
-    origin: String,
-    password: Option<String>,
-}
-
-pub async fn line_with(lines: &mut (impl AsyncBufRead + Unpin), part: &str) -> Option<String> {
-    let mut line = String::new();
-    while lines.read_line(&mut line).await.unwrap() > 0 {
-        if line.contains(part) {
-            return Some(line);
-        }
-        // Shown when the test fails.
-        print!("{line}");
-        line.clear();
-    }
-    None
-}
-
 struct House {
     seed: u64,
     folder: PathBuf,
     database: String,
     db: Db,
     twilio: Twilio,
-    server: Server,
+    server: Process,
     /// Times that it was started.
     lives: u32,
     http: reqwest::Client,
@@ -400,37 +379,16 @@ impl House {
     }
 }
 
-async fn start(folder: &std::path::Path, database: &str, twilio: &Twilio) -> Server {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_stagedoor"))
-        .args(["serve", "--json-logs"])
-        .env_clear()
-        .env("STAGEDOOR_DATA_DIR", folder)
-        .envs([
-            ("STAGEDOOR_DATABASE_URL", database),
-            ("STAGEDOOR_HTTP_LISTEN", "127.0.0.1:0"),
-            ("STAGEDOOR_RTMP_LISTEN", "127.0.0.1:0"),
-            ("STAGEDOOR_SMS_GATEWAY", "twilio"),
-            ("STAGEDOOR_SMS_ACCOUNT_SID", twilio::ACCOUNT),
-            ("STAGEDOOR_SMS_AUTH_TOKEN", twilio::TOKEN),
-            ("STAGEDOOR_SMS_FROM", "+15005550006"),
-            ("STAGEDOOR_SMS_BASE_URL", &twilio.url()),
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut said = BufReader::new(child.stdout.take().unwrap());
-    let ready = tokio::time::timeout(PATIENCE, line_with(&mut log, "\"ready\"")).await.expect("it starts");
-    let ready: Value = serde_json::from_str(&ready.expect("it says that it is ready")).unwrap();
-    let origin = format!("http://{}", ready["fields"]["http"].as_str().unwrap());
-    // Nobody reads on, and nobody may wait because of that.
-    tokio::spawn(async move { while line_with(&mut log, "\u{0}").await.is_some() {} });
-    let fresh = tokio::time::timeout(Duration::from_millis(1), line_with(&mut said, "Sign in")).await;
-    let password = fresh.ok().flatten().and_then(|line| Some(line.trim().rsplit(' ').next()?.to_owned()));
-    Server { child, origin, password }
+/// The server with Twilio as its gateway.
+async fn start(folder: &Path, database: &str, twilio: &Twilio) -> Process {
+    let more = [
+        ("STAGEDOOR_SMS_GATEWAY", "twilio"),
+        ("STAGEDOOR_SMS_ACCOUNT_SID", twilio::ACCOUNT),
+        ("STAGEDOOR_SMS_AUTH_TOKEN", twilio::TOKEN),
+        ("STAGEDOOR_SMS_FROM", "+15005550006"),
+        ("STAGEDOOR_SMS_BASE_URL", &twilio.url()),
+    ];
+    Process::start(folder, database, &more).await
 }
 
 async fn nobody_twice(scratch: Scratch, seed: u64) {

@@ -30,6 +30,7 @@ mod passkeys;
 mod people;
 mod preview;
 mod privacy;
+mod process;
 mod protection;
 mod provenance;
 mod publishing;

@@ -1,15 +1,12 @@
 //! `kill -9` on the real server in front of which people stand in line: everybody comes back to their place.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stagedoor_testkit::database::Scratch;
-use tokio::io::BufReader;
-use tokio::process::{Child, Command};
 
-use crate::killed::line_with;
+use crate::process::Process;
 
 /// Who stands in line.
 const PEOPLE: usize = 40;
@@ -17,39 +14,10 @@ const PEOPLE: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 struct Server {
-    child: Child,
-    origin: String,
+    process: Process,
     http: reqwest::Client,
     /// Of the administrator.
     cookie: String,
-}
-
-async fn start(folder: &Path, database: &str) -> (Child, String, Option<String>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_stagedoor"))
-        .args(["serve", "--json-logs"])
-        .env_clear()
-        .env("STAGEDOOR_DATA_DIR", folder)
-        .envs([
-            ("STAGEDOOR_DATABASE_URL", database),
-            ("STAGEDOOR_HTTP_LISTEN", "127.0.0.1:0"),
-            ("STAGEDOOR_RTMP_LISTEN", "127.0.0.1:0"),
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut said = BufReader::new(child.stdout.take().unwrap());
-    let ready = tokio::time::timeout(PATIENCE, line_with(&mut log, "\"ready\"")).await.expect("it starts");
-    let ready: Value = serde_json::from_str(&ready.expect("it says that it is ready")).unwrap();
-    let origin = format!("http://{}", ready["fields"]["http"].as_str().unwrap());
-    // Nobody reads on, and nobody may wait because of that.
-    tokio::spawn(async move { while line_with(&mut log, "\u{0}").await.is_some() {} });
-    let fresh = tokio::time::timeout(Duration::from_millis(1), line_with(&mut said, "Sign in")).await;
-    let password = fresh.ok().flatten().and_then(|line| Some(line.trim().rsplit(' ').next()?.to_owned()));
-    (child, origin, password)
 }
 
 /// Somebody with a code, and the cookies that their browser was given.
@@ -67,8 +35,8 @@ struct Answer {
 
 impl Server {
     async fn ask(&self, method: reqwest::Method, path: &str, cookies: &str, body: Option<Value>) -> Answer {
-        let url = format!("{}/api/v1{path}", self.origin);
-        let mut request = self.http.request(method, url).header("origin", &self.origin);
+        let url = format!("{}/api/v1{path}", self.process.origin);
+        let mut request = self.http.request(method, url).header("origin", &self.process.origin);
         if !cookies.is_empty() {
             request = request.header("cookie", cookies);
         }
@@ -119,9 +87,10 @@ async fn keeps_its_places(scratch: Scratch, name: &str) {
     let folder: PathBuf = std::env::temp_dir().join(format!("stagedoor-waiting-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let http = reqwest::Client::new();
-    let (child, origin, password) = start(&folder, scratch.url()).await;
-    let mut server = Server { child, origin, http, cookie: String::new() };
-    let login = json!({"username": "admin", "password": password.expect("the first start makes an administrator")});
+    let process = Process::start(&folder, scratch.url(), &[]).await;
+    let password = process.password.clone().expect("the first start makes an administrator");
+    let mut server = Server { process, http, cookie: String::new() };
+    let login = json!({"username": "admin", "password": password});
     server.cookie = server.ask(reqwest::Method::POST, "/login", "", Some(login)).await.cookies.unwrap();
     let policy = json!({"admission": {"capacity": 1}});
     let event = server.organise(reqwest::Method::POST, "/events", json!({"title": "Evening", "policy": policy})).await;
@@ -152,9 +121,8 @@ async fn keeps_its_places(scratch: Scratch, name: &str) {
     }
     db.close().await;
 
-    server.child.kill().await.unwrap();
-    let (child, origin, _) = start(&folder, scratch.url()).await;
-    (server.child, server.origin) = (child, origin);
+    server.process.child.kill().await.unwrap();
+    server.process = Process::start(&folder, scratch.url(), &[]).await;
     // While nobody was there the house has become larger: who is called now must be those in front.
     let path = format!("/events/{event}");
     let larger = json!({"policy": {"admission": {"capacity": 6}}});
@@ -185,7 +153,7 @@ async fn keeps_its_places(scratch: Scratch, name: &str) {
     }
     assert_eq!(position(&server.standing(&event, &mut guests[5]).await), 1);
     assert_eq!(server.redeem(&event, &mut inside).await.status, 201, "and who was in is in");
-    server.child.kill().await.unwrap();
+    server.process.child.kill().await.unwrap();
     std::fs::remove_dir_all(&folder).unwrap();
     scratch.remove().await;
 }

@@ -117,6 +117,14 @@ macro_rules! select {
     };
 }
 
+macro_rules! next_of_send {
+    () => {
+        select!(
+            "WHERE m.send_id = $1 AND m.state = 'queued' AND m.held IS NULL AND m.not_before <= $2 ORDER BY m.id LIMIT 1"
+        )
+    };
+}
+
 fn small(row: &Row, column: &str) -> Result<u32, DbError> {
     u32::try_from(row.int(column)?).map_err(|_| DbError::Corrupt(column.to_owned()))
 }
@@ -379,10 +387,7 @@ pub async fn retry_failed(
 ///
 /// Any [`DbError`] of a statement.
 pub async fn next_of_send(tx: &mut Tx, send: SendId, now: Time) -> Result<Option<Message>, DbError> {
-    let sql = select!(
-        "WHERE m.send_id = $1 AND m.state = 'queued' AND m.held IS NULL AND m.not_before <= $2 ORDER BY m.id LIMIT 1"
-    );
-    tx.one(sql, [send.into(), now.into()]).await?.as_ref().map(message).transpose()
+    tx.one(next_of_send!(), [send.into(), now.into()]).await?.as_ref().map(message).transpose()
 }
 
 /// The message outside of all sends whose turn it is.
@@ -745,6 +750,11 @@ mod tests {
             let queued = next_of_send(&mut tx, first.id, at(10)).await.unwrap().unwrap();
             assert_eq!((queued.id, queued.state, queued.code_generation), (id, State::Queued, 1));
             assert_eq!(next_of_send(&mut tx, first.id, at(9)).await.unwrap(), None, "not before the send begins");
+            if let Tx::Sqlite(_) = &tx {
+                let sql = concat!("EXPLAIN QUERY PLAN ", next_of_send!());
+                let plan = tx.one(sql, [first.id.into(), at(10).into()]).await.unwrap().unwrap().text("detail").unwrap();
+                assert!(plan.contains("messages_to_say"), "thousands that are held are not read each time: {plan}");
+            }
             for (failure, again) in [(Failure::Unknown, Made::Nothing), (Failure::Unavailable, Made::Queued)] {
                 let settled = Settled { failure: Some(failure), ..Settled::default() };
                 assert!(settle(&mut tx, &queued, State::Failed, settled).await.unwrap());
