@@ -236,6 +236,15 @@ const WORDS: [(Field, &[&str]); 8] = [
 /// Names that are the first half of one when a family name stands beside them; `nom` in French is the second half.
 const SECOND_HALF: [&str; 1] = ["nom"];
 const FIRST_HALF: [&str; 7] = ["firstname", "givenname", "forename", "prenom", "vorname", "nombre", "voornaam"];
+/// Words that are family names as well: behind another word they are no header.
+const FAMILY_NAMES: [&str; 5] = ["gast", "guest", "handy", "lang", "person"];
+/// Several of [`WORDS`], where more than an `s` makes them so.
+const PLURALS: [&str; 3] = ["gaste", "gasten", "namen"];
+/// Words of a cell that are looked at: a header is a few.
+const HEADER_WORDS: usize = 10;
+/// Letters of a word that is seen inside of a longer one, as `telefoon` is in `telefoonnummer`. Nobody's name has so long
+/// a word in it; shorter ones it may have: `cell` is in Marcella.
+const COMPOUND_LETTERS: usize = 7;
 
 /// Lower case, without accents, spaces and signs: `N° de téléphone` becomes `ndetelephone`.
 fn folded(text: &str) -> String {
@@ -376,13 +385,27 @@ fn is_like_a_phone(cell: &str) -> bool {
         && cell.chars().all(|letter| letter.is_ascii_digit() || " +-./()'\u{a0}".contains(letter))
 }
 
+/// Whether a cell is words about a column: all of it, or a telling word in it.
+fn is_heading(cell: &str) -> bool {
+    let one_of = |word: &str, known: &str| word == known || word.strip_suffix('s') == Some(known);
+    let whole = folded(cell);
+    // A Mac writes an accent as a letter of its own.
+    let ends = |letter: char| !letter.is_alphanumeric() && !('\u{300}'..='\u{36f}').contains(&letter);
+    let words: Vec<String> = cell.split(ends).filter(|word| !word.is_empty()).take(HEADER_WORDS).map(folded).collect();
+    let telling = |known: &str| {
+        one_of(&whole, known)
+            || words.iter().any(|word| {
+                let alone = known.len() >= 4 && !FAMILY_NAMES.contains(&known) && one_of(word, known);
+                alone || (known.len() >= COMPOUND_LETTERS && word.contains(known))
+            })
+    };
+    PLURALS.contains(&whole.as_str()) || WORDS.iter().any(|(_, known)| known.iter().any(|known| telling(known)))
+}
+
 /// Whether a first row is words about the columns rather than the first person.
 #[must_use]
 pub fn has_header(first: &[String]) -> bool {
-    let known = first.iter().any(|cell| {
-        let header = folded(cell);
-        WORDS.iter().any(|(_, words)| rank(&header, words).is_some())
-    });
+    let known = first.iter().any(|cell| is_heading(cell));
     let person = first.iter().any(|cell| {
         let cell = cell.trim();
         is_like_a_phone(cell) || cell.parse::<Email>().is_ok()
@@ -448,6 +471,35 @@ mod tests {
         assert!(!has_header(&rows[0]));
         let found = Columns::guess(&rows[0], &rows);
         assert_eq!((found.name, found.phone, found.email), (Some(2), Some(1), Some(3)));
+    }
+
+    #[test]
+    fn somebody_whose_name_has_a_word_of_a_header_in_it_is_no_header() {
+        for first in [
+            row(&["Marcella Rossi"]),
+            row(&["Marcello Purcell", "table 3"]),
+            row(&["Gaston Martin", "2"]),
+            row(&["Ismail Kaya"]),
+            row(&["Persephone Maillard", "Jesperson"]),
+            row(&["Anna Lang"]),
+            row(&["Judith Guest"]),
+        ] {
+            assert!(!has_header(&first), "{first:?}");
+        }
+        for first in [
+            row(&["Telefoonnummer"]),
+            row(&["Kundentelefon"]),
+            row(&["Guests"]),
+            row(&["Gäste"]),
+            row(&["guest_name"]),
+            row(&["Client name"]),
+            row(&["N° de téléphone"]),
+            row(&["Nume\u{301}ro de te\u{301}le\u{301}phone"]),
+            row(&["", "Primary phone (mobile)"]),
+            row(&["E-mail 1"]),
+        ] {
+            assert!(has_header(&first), "{first:?}");
+        }
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub(super) fn sentence(problem: &str) -> &'static str {
         "empty" => "There is neither a name nor a number nor an address.",
         "too_long" => "This is longer than it may be.",
         "invalid_phone" => "This is no telephone number, or it lacks its country code.",
+        "shortened_phone" => {
+            "A spreadsheet shortened this number. Import the list as a workbook (.xlsx), or make the column text and \
+             write the number again."
+        }
         "invalid_email" => "This is no e-mail address.",
         "invalid_language" => "This is no language tag, like en or pt-BR.",
         "invalid_count" => "This is no number of guests between 0 and 100.",
@@ -60,6 +64,7 @@ pub(super) fn candidate(
     }
     let phone = match cell(Field::Phone) {
         "" => None,
+        text if phone::is_shortened(text) => return Err(wrong("phone", "shortened_phone")),
         text => Some(phone::normalise(text, country).ok_or(wrong("phone", "invalid_phone"))?),
     };
     let email = match cell(Field::Email) {
@@ -215,6 +220,7 @@ mod tests {
             (["", "", "", "", "en", "x"], "", "empty"),
             ([long.as_str(), "", "", "", "", ""], "name", "too_long"),
             (["Ada", "", "12", "", "", ""], "phone", "invalid_phone"),
+            (["Ada", "", "3.36123E+10", "", "", ""], "phone", "shortened_phone"),
             (["Ada", "", "", "ada", "", ""], "email", "invalid_email"),
             (["Ada", "", "", "", "klingon please", ""], "language", "invalid_language"),
         ] {

@@ -27,8 +27,9 @@ const PAGE: u32 = 500;
 const COUNTED: u32 = 5_000;
 /// What tells programs that the text is UTF-8, of which spreadsheets need to be told.
 const MARK: &str = "\u{feff}";
-/// The words at the top, which an import recognises, and the width of each column in letters.
-const COLUMNS: [(&str, u16); 11] = [
+/// The words at the top, and the width of each column in letters. An import recognises those that say who somebody is and
+/// how many guests they may bring, and takes none of the others for one of them.
+const COLUMNS: [(&str, u16); 14] = [
     ("Name", 28),
     ("Phone", 18),
     ("E-mail", 30),
@@ -40,6 +41,9 @@ const COLUMNS: [(&str, u16); 11] = [
     ("Code first used", 26),
     ("Withdrawn", 26),
     ("Kept out", 26),
+    ("Number of guests", 16),
+    ("Expires", 26),
+    ("Visits at most", 14),
 ];
 
 /// As what a list goes out.
@@ -215,5 +219,8 @@ fn cells(row: &Invitation, contact: Contact, tags: &[String]) -> [String; COLUMN
         time(row.redeemed_at),
         time(row.revoked_at),
         time(row.blocked_at),
+        row.plus_ones.to_string(),
+        time(row.expires_at),
+        row.max_uses.map(|uses| uses.to_string()).unwrap_or_default(),
     ]
 }

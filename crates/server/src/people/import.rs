@@ -230,6 +230,10 @@ impl People {
             }
             (key, written) = (new_key, Written::Utf8);
             bytes = std::fs::metadata(&path)?.len();
+        } else if written != Written::Utf8 {
+            // How far a list is read is counted in UTF-8: so is how long it is.
+            let path = path.clone();
+            bytes = blocking(move || Ok(Utf8::new(Reader::open(&path, key)?, written).length()?)).await?;
         }
         let (shape, sample) =
             blocking(move || understand(Utf8::new(Reader::open(&path, key)?, written), written)).await?;
@@ -585,7 +589,9 @@ fn understand<R: std::io::Read>(
     });
     let shown = |row: &Vec<String>| row.iter().map(|cell| cell.chars().take(SHOWN_CHARS).collect()).collect();
     let sample = below.iter().take(SAMPLE_ROWS).map(shown).collect();
-    let guess = Columns::guess(&first, below);
+    // The first person's name says nothing about the columns.
+    let words = if header { first.clone() } else { vec![String::new(); first.len()] };
+    let guess = Columns::guess(&words, below);
     Ok((Shape { written, separator, header, columns: columns.collect(), guess }, sample))
 }
 

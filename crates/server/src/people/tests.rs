@@ -283,6 +283,56 @@ async fn every_encoding_and_a_workbook_are_read_alike() {
 }
 
 #[tokio::test]
+async fn how_long_a_list_takes_does_not_depend_on_how_it_is_written() {
+    let scratch = Scratch::sqlite();
+    let db = Db::open(scratch.url()).await.unwrap();
+    let text = long_list(2_400);
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut left = Vec::new();
+    for bytes in [text.as_bytes().to_vec(), utf16] {
+        let house = open(&db).await;
+        let view = house.upload("long.csv", &bytes).await.unwrap();
+        assert_eq!(view.import.bytes, text.len() as u64);
+        let id = view.import.id;
+        house.start(id, view.mapping).await;
+        house.turn(1).await;
+        house.clock.advance(Duration::from_secs(10));
+        left.push(house.people.view(house.import(id).await).unwrap().eta.unwrap());
+        assert!(house.people.cancel(&proof::organise(house.event), Actor::Operator, id).await.unwrap());
+    }
+    assert_eq!(left[0], left[1]);
+    db.close().await;
+    scratch.remove().await;
+}
+
+#[tokio::test]
+async fn whose_name_has_a_word_of_a_header_in_it_is_invited() {
+    both(async |db| {
+        let house = open(&db).await;
+        let done = house.read(b"Marcella Rossi\nIsmail Kaya\nAnna Lang\n").await;
+        assert_eq!((done.progress.rows, done.progress.created), (3, 3));
+        let done = house.read(b"Marcello Bianchi,+393123456789\nGaston Martin,+33612345678\n").await;
+        assert_eq!((done.progress.rows, done.progress.created, done.progress.errors), (2, 2, 0));
+        let everybody = house.everybody().await;
+        assert!(everybody.contains_key("Marcella Rossi"), "{everybody:?}");
+        assert_eq!(everybody["Marcello Bianchi"], person("+393123456789", ""));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn people_whose_numbers_a_spreadsheet_shortened_are_told_and_not_made_one() {
+    both(async |db| {
+        let house = open(&db).await;
+        let done = house.read(b"name,phone\nAda,4.91512E+12\nBob,4.91512E+12\nEve,+4915123456789\n").await;
+        assert_eq!((done.progress.created, done.progress.merged, done.progress.errors), (1, 0, 2));
+        let (sheet, _) = house.people.error_rows(done.id, 0).await.unwrap();
+        assert!(sheet.starts_with("2,phone,shortened_phone,") && sheet.contains(".xlsx"), "{sheet}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_no_list_is_refused_and_leaves_nothing_behind() {
     let scratch = Scratch::sqlite();
     let db = Db::open(scratch.url()).await.unwrap();

@@ -126,6 +126,15 @@ impl<R: Read> Utf8<R> {
         }
         Ok(true)
     }
+
+    /// Bytes of all the text that is left.
+    pub(super) fn length(mut self) -> io::Result<u64> {
+        let (mut text, mut bytes) = (String::new(), 0);
+        while self.next(&mut text)? {
+            bytes += text.len() as u64;
+        }
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]

@@ -14,30 +14,41 @@ use tower::ServiceExt as _;
 
 use crate::stage::{Answer, Browser, HOST, Stage, on_both, on_sqlite};
 
-/// Name, number, address, language, note, tags.
-type Person = [String; 6];
+/// Name, number, address, language, note, tags, how many guests they may bring.
+type Person = [String; 7];
+/// Where these stand in a row.
+const AT: [usize; 7] = [0, 1, 2, 3, 4, 5, 11];
 
 /// Whom spreadsheets would like to compute, break over several lines, or take the plus from.
 fn people() -> Vec<Person> {
     let all = [
-        ["Ada Lovelace", "+33612345678", "ada@example.org", "en", "front row", "press, vip"],
-        ["Zoë \"Z\" Kravitz, Jr.", "+447400123456", "", "fr", "- wheelchair\n- two guests; vegan", "table 1; left"],
-        ["=HYPERLINK(\"https://evil.example\",\"x\")", "+15417543010", "", "", "=1+1", "=1+1, @home"],
-        ["@SUM(A1:A9)", "+4915112345678", "+tag@example.org", "pt-BR", "+33 is not my number", "-"],
-        ["+cmd|' /C calc'!A0", "", "calc@example.org", "", "@here", ""],
-        ["-2+3", "+819012345678", "", "", "  inner  spaces stay ", "a  b"],
-        ["'=quoted by hand", "+5511961234567", "", "", "'t Hooft", "'n tag"],
-        ["＝1+1", "+393123456789", "", "", "_x0041_ & <b>", "<b>, _x0041_"],
-        ["O'Brien | Óscar; Ó", "+353851234567", "", "ga", "tab\there", "Ünïcode"],
+        ["Ada Lovelace", "+33612345678", "ada@example.org", "en", "front row", "press, vip", "2"],
+        [
+            "Zoë \"Z\" Kravitz, Jr.",
+            "+447400123456",
+            "",
+            "fr",
+            "- wheelchair\n- two guests; vegan",
+            "table 1; left",
+            "0",
+        ],
+        ["=HYPERLINK(\"https://evil.example\",\"x\")", "+15417543010", "", "", "=1+1", "=1+1, @home", "1"],
+        ["@SUM(A1:A9)", "+4915112345678", "+tag@example.org", "pt-BR", "+33 is not my number", "-", "0"],
+        ["+cmd|' /C calc'!A0", "", "calc@example.org", "", "@here", "", "100"],
+        ["-2+3", "+819012345678", "", "", "  inner  spaces stay ", "a  b", "0"],
+        ["'=quoted by hand", "+5511961234567", "", "", "'t Hooft", "'n tag", "0"],
+        ["＝1+1", "+393123456789", "", "", "_x0041_ & <b>", "<b>, _x0041_", "0"],
+        ["O'Brien | Óscar; Ó", "+353851234567", "", "ga", "tab\there", "Ünïcode", "3"],
     ];
     all.map(|row| row.map(|cell| cell.trim().to_owned())).to_vec()
 }
 
 async fn invite(admin: &Browser<'_>, event: &str, people: &[Person]) {
-    for [name, phone, email, language, note, tags] in people {
+    for [name, phone, email, language, note, tags, guests] in people {
         let tags: Vec<_> = tags.split(", ").filter(|tag| !tag.is_empty()).collect();
-        let body =
-            json!({"name": name, "phone": phone, "email": email, "language": language, "note": note, "tags": tags});
+        let guests: u32 = guests.parse().unwrap();
+        let body = json!({"name": name, "phone": phone, "email": email, "language": language, "note": note,
+            "tags": tags, "plus_ones": guests});
         let answer = admin.post(&format!("/api/v1/events/{event}/invitations"), body).await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
@@ -64,7 +75,7 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 /// Who is in a CSV.
 fn listed(text: &str) -> BTreeSet<Person> {
     let rows = rows(text);
-    rows.iter().skip(1).map(|row| [0, 1, 2, 3, 4, 5].map(|at| plain_text(&row[at]).to_owned())).collect()
+    rows.iter().skip(1).map(|row| AT.map(|at| plain_text(&row[at]).to_owned())).collect()
 }
 
 fn names(answer: &Answer) -> Vec<String> {
@@ -80,7 +91,8 @@ async fn import(stage: &Stage, admin: &Browser<'_>, event: &str, list: &Answer) 
     let made = admin.raw(request.body(Body::from(list.bytes.clone())).unwrap()).await;
     assert_eq!(made.status, 201, "{made:?}");
     let mapping = made.json()["mapping"].clone();
-    assert_eq!(mapping, json!({"name": 0, "phone": 1, "email": 2, "language": 3, "note": 4, "tags": 5}));
+    let expected = json!({"name": 0, "phone": 1, "email": 2, "language": 3, "note": 4, "tags": 5, "plus_ones": 11});
+    assert_eq!(mapping, expected);
     let path = format!("/api/v1/events/{event}/imports/{}", made.at("/id"));
     let started = admin.post(&format!("{path}/start"), json!({"mapping": mapping})).await;
     assert_eq!(started.status, 202, "{started:?}");
@@ -119,6 +131,24 @@ async fn a_list_comes_back_in_as_it_went_out() {
 }
 
 #[tokio::test]
+async fn a_list_says_when_an_invitation_ends_and_how_often_it_is_good() {
+    on_sqlite(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let end = stage.clock.now().plus(Duration::from_secs(3_600)).to_string();
+        let path = format!("/api/v1/events/{event}/invitations");
+        for body in [json!({"name": "Ada", "expires_at": end, "max_uses": 3}), json!({"name": "Bob", "plus_ones": 2})] {
+            assert_eq!(admin.post(&path, body).await.status, 201);
+            stage.pass(1);
+        }
+        let rows = rows(&export(&admin, &event, "").await.text);
+        assert_eq!(rows[1][11..], ["0", end.as_str(), "3"]);
+        assert_eq!(rows[2][11..], ["2", "", ""]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn no_cell_of_a_csv_is_computed_and_no_code_is_in_it() {
     on_sqlite(async |stage| {
         let admin = stage.admin().await;
@@ -133,7 +163,8 @@ async fn no_cell_of_a_csv_is_computed_and_no_code_is_in_it() {
             let first = cell.trim_start().chars().next();
             assert!(!first.is_some_and(|first| "=+-@＝＋－＠\t\r".contains(first)), "{cell:?}");
         }
-        let head = "Name,Phone,E-mail,Language,Note,Tags,State,Invited,Code first used,Withdrawn,Kept out\r\n";
+        let head = "Name,Phone,E-mail,Language,Note,Tags,State,Invited,Code first used,Withdrawn,Kept out,\
+                    Number of guests,Expires,Visits at most\r\n";
         assert!(csv.text.starts_with(&format!("\u{feff}{head}")), "{}", csv.text);
         let grace = rows.iter().find(|row| row[0] == "Grace").unwrap();
         assert_eq!(grace[6], "redeemed");
