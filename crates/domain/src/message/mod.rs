@@ -82,6 +82,10 @@ impl Kind {
     /// The kinds that have a template.
     pub const WITH_TEMPLATE: [Self; 3] = [Self::Invitation, Self::Reminder, Self::NewCode];
 
+    /// The kind whose orders go out in quiet hours too: without their new code people are locked out, and would be until
+    /// the morning.
+    pub const AT_ANY_HOUR: Self = Self::NewCode;
+
     /// Whether there is a template for it.
     #[must_use]
     pub fn has_template(self) -> bool {
@@ -152,7 +156,7 @@ named! {
 named! {
     /// Why a send waits.
     PauseCause {
-        /// Nobody is to be woken now; it goes on by itself.
+        /// Nobody is to be woken for it now; it goes on by itself.
         QuietHours = "quiet_hours",
         /// The event has spent what it may.
         Budget = "budget",

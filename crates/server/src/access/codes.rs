@@ -13,7 +13,6 @@ use super::{Access, Ended};
 use crate::facts::{self, Actor};
 use crate::ports::bus::{Hint, Topic};
 use crate::ports::db::messages::Made;
-use crate::ports::db::selection::Selection;
 use crate::ports::db::sends::Send;
 use crate::ports::db::{DbError, Tx, events, invitations, messages, sends};
 
@@ -137,8 +136,6 @@ impl Access {
         telling: &Telling,
     ) -> Result<Send, DbError> {
         let (event, now) = (allowed.event, self.clock.now());
-        let nobody = Selection::Ids { ids: Vec::new() };
-        let corrupt = |_| DbError::Corrupt("selection".to_owned());
         let send = Send {
             id: SendId::new(self.random.uuid(now)),
             event,
@@ -147,7 +144,7 @@ impl Access {
             round: 0,
             state: SendState::Running,
             paused_because: None,
-            selection: serde_json::to_string(&nobody).map_err(corrupt)?,
+            selection: sends::NOBODY.to_owned(),
             cursor: None,
             expanded: false,
             total,

@@ -669,7 +669,7 @@ async fn send_views(
     };
     let now = api.clock.now();
     let quiet = policy.quiet_hours.as_ref();
-    let silent = quiet.is_some_and(|quiet| quiet.silent_until(now).is_some());
+    let silent_at = |at: Time| quiet.is_some_and(|quiet| quiet.silent_until(at).is_some());
     let waiting = |send: &Send| {
         let tally = tallies.get(&send.id).copied().unwrap_or_default();
         let gone = tally.sent + tally.delivered + tally.failed + tally.suppressed;
@@ -680,12 +680,17 @@ async fn send_views(
         let queued = waiting(&send);
         let begins = send.not_before.since(now);
         let running = send.state == SendState::Running;
+        let at_any_hour = send.kind == Kind::AT_ANY_HOUR;
+        let quiet = quiet.filter(|_| !at_any_hour);
         let eta = running.then(|| {
-            let ahead: u64 = open.iter().filter(|other| other.id < send.id).map(&waiting).sum();
             let start = now.plus(begins);
+            // What goes out at any hour does not wait for what sleeps.
+            let overtakes = at_any_hour && silent_at(start);
+            let older = open.iter().filter(|other| other.id < send.id);
+            let ahead: u64 = older.filter(|other| !overtakes || other.kind == Kind::AT_ANY_HOUR).map(&waiting).sum();
             begins + message::eta(queued.saturating_add(ahead), policy.per_second, quiet, start)
         });
-        let asleep = running && silent && begins.is_zero();
+        let asleep = running && begins.is_zero() && silent_at(now) && !at_any_hour;
         SendView {
             id: send.id,
             kind: send.kind,

@@ -90,7 +90,8 @@ impl Messages {
         events::lock(&mut tx, event).await?;
         let Some(turn) = messages::take_turn(&mut tx, event, now, interval).await? else { return Ok(Turn::Nothing) };
 
-        let orders = if quiet.is_some() { Vec::new() } else { sends::running(&mut tx, event, now).await? };
+        let only = quiet.map(|_| message::Kind::AT_ANY_HOUR);
+        let orders = sends::running(&mut tx, event, now, only).await?;
         let mut orders = orders.iter();
         let mut order: Option<&Send> = None;
         let mut told = false;
@@ -183,12 +184,14 @@ impl Messages {
         now: Time,
         quiet: Option<Time>,
     ) -> Result<Option<Time>, DbError> {
-        let due = messages::next_due(tx, event, now, quiet.is_some()).await?;
-        let begin = match quiet {
-            Some(end) if !sends::running(tx, event, end).await?.is_empty() => Some(end),
-            Some(_) | None => sends::next_begin(tx, event, now).await?,
+        let due = messages::next_due(tx, event, now, quiet.map(|_| message::Kind::AT_ANY_HOUR)).await?;
+        // Of whatever kind: what begins in quiet hours and has to wait is looked at once, and rests again.
+        let begin = sends::next_begin(tx, event, now).await?;
+        let morning = match quiet {
+            Some(end) => (!sends::running(tx, event, end, None).await?.is_empty()).then_some(end),
+            None => None,
         };
-        Ok([due, begin].into_iter().flatten().min())
+        Ok([due, begin, morning].into_iter().flatten().min())
     }
 
     /// Whether a queued message goes out, and as what.

@@ -344,6 +344,45 @@ async fn nobody_is_woken_in_the_quiet_hours() {
 }
 
 #[tokio::test]
+async fn a_new_code_goes_out_in_the_quiet_hours_while_invitations_wait() {
+    both(async |db| {
+        let quiet = QuietHours { from_minute: 20 * 60 + 30, to_minute: 8 * 60, utc_offset_minutes: 60 };
+        let house = House::open(&db, MessagePolicy { quiet_hours: Some(quiet), ..fast() }).await;
+        let guests = house.guests(3).await;
+        let morning = Time::from_millis(START + (11 * 60 + 30) * 60_000);
+        let invitations = house.order(&guests).await;
+        house.pass(2).await;
+        assert_eq!(messages::next_wake(&db).await.unwrap(), Some(morning));
+        let code = house.order_as(&guests[..1], |send| Send { kind: Kind::NewCode, ..send }).await;
+        house.pass(4).await;
+        house.each_once(1);
+        assert_eq!(house.send(code).await.state, SendState::Done);
+        assert_eq!(messages::next_wake(&db).await.unwrap(), Some(morning));
+
+        // One that begins in the night wakes the event by itself, and so does one that the gateway takes later.
+        let begin = house.world.clock.now().plus(Duration::from_secs(3_600));
+        let code = house.order_as(&guests[1..2], |send| Send { kind: Kind::NewCode, not_before: begin, ..send }).await;
+        house.pass(2).await;
+        assert_eq!((house.numbers().len(), messages::next_wake(&db).await.unwrap()), (1, Some(begin)));
+        house.twilio.script([Behave::Refuse(429, 20_429, None)]);
+        house.world.clock.advance(begin.since(house.world.clock.now()));
+        house.pass(2).await;
+        let again = messages::next_wake(&db).await.unwrap().unwrap();
+        assert!(again > house.world.clock.now() && again < morning, "{again:?}");
+        house.pass(10).await;
+        house.each_once(2);
+        assert_eq!(house.send(code).await.state, SendState::Done);
+
+        assert_eq!(house.send(invitations).await.state, SendState::Running);
+        assert_eq!(messages::next_wake(&db).await.unwrap(), Some(morning));
+        house.world.clock.advance(morning.since(house.world.clock.now()));
+        house.pass(6).await;
+        assert_eq!((house.numbers().len(), house.send(invitations).await.state), (5, SendState::Done));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_event_never_spends_more_than_it_may() {
     both(async |db| {
         let house = House::open(&db, MessagePolicy { budget_milli: Some(250), ..fast() }).await;

@@ -173,6 +173,47 @@ async fn a_filter_reaches_all_who_match_and_what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn in_quiet_hours_an_order_waits_until_the_morning_and_a_new_code_goes_out() {
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let quiet = json!({"from_minute": 19 * 60, "to_minute": 8 * 60, "utc_offset_minutes": 0});
+        let evening = json!({"title": "Evening", "policy": {"messages": {"quiet_hours": quiet}}});
+        let event = admin.create_event_with(evening).await;
+        let base = format!("/api/v1/events/{event}");
+        let ada = invite(stage, &event, "Ada", "+33612345678").await;
+        let bob = invite(stage, &event, "Bob", "+33612345679").await;
+        let waits = order(&admin, &event, &[&ada, &bob]).await;
+        assert_eq!((waits.at("/state"), waits.at("/paused_because")), ("paused".into(), "quiet_hours".into()));
+        let renewal = json!({"selection": {"ids": [ada]}, "send": {"channel": "sms"}});
+        let renewed = admin.post(&format!("{base}/invitations/regenerate"), renewal).await;
+        let path = format!("{base}/sends/{}", renewed.at("/send"));
+        let goes = admin.get(&path).await.json();
+        assert_eq!(
+            (&goes["state"], &goes["paused_because"], &goes["eta_ms"]),
+            (&json!("running"), &json!(null), &json!(1_000))
+        );
+        for _ in 0..3 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        let went = admin.get(&path).await.json();
+        assert_eq!((&went["state"], &went["sent"]), (&json!("done"), &json!(1)));
+        let path = format!("{base}/sends/{}", waits.at("/id"));
+        let asleep = admin.get(&path).await.json();
+        assert_eq!((&asleep["state"], &asleep["sent"]), (&json!("paused"), &json!(0)));
+
+        stage.pass(13 * 3_600);
+        for _ in 0..4 {
+            stage.messages.turn().await.unwrap();
+            stage.pass(1);
+        }
+        let done = stage.admin().await.get(&path).await.json();
+        assert_eq!((&done["state"], &done["sent"]), (&json!("done"), &json!(2)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_test_goes_to_oneself_and_a_few_words_to_one_invitee() {
     on_both(async |stage| {
         let admin = stage.admin().await;

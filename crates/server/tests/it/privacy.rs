@@ -104,6 +104,16 @@ async fn who_is_erased_is_nowhere() {
         stage.browser().get(&format!("{base}/personal-data")).await.refused(401, "signed_out");
         stage.browser().delete(&format!("{base}/personal-data")).await.refused(401, "signed_out");
 
+        // Orders that found her by her name and by her number, which is kept as the hash that her row has.
+        for (search, kind) in [("Hopperwhite", "invitation"), (NUMBERS[0], "reminder")] {
+            let order = json!({"selection": {"filter": {"search": search}}, "channel": "sms", "kind": kind});
+            let ordered = admin.post(&format!("/api/v1/events/{event}/sends"), order).await;
+            assert_eq!((ordered.status, ordered.at("/total")), (201, "1".into()), "{ordered:?}");
+        }
+        let hash = serde_json::to_vec(&sealed[2]).unwrap();
+        assert!(has(&stage.kept().await, &hash), "this is not what is kept");
+        stage.messages.turn().await.unwrap();
+
         assert_eq!(admin.delete(&format!("{base}/personal-data")).await.status, 204);
         assert!(!stage.lets_in(&media).await, "the session is over");
         assert_ne!(viewer.current(&event).await.status, 200);
@@ -123,7 +133,8 @@ async fn who_is_erased_is_nowhere() {
         let kept = stage.kept().await;
         assert!(has(&kept, b"Guest 399") && has(&kept, grace.as_bytes()), "this is not what is kept");
         let logged = captured.bytes();
-        for trace in NUMBERS.iter().chain(&TRACES).map(|text| text.as_bytes()).chain(sealed.iter().map(Vec::as_slice)) {
+        let hidden = sealed.iter().chain([&hash]).map(Vec::as_slice);
+        for trace in NUMBERS.iter().chain(&TRACES).map(|text| text.as_bytes()).chain(hidden) {
             assert!(!has(&kept, trace), "{} is still kept", String::from_utf8_lossy(trace));
             assert!(!has(&logged, trace), "{} is in the log", String::from_utf8_lossy(trace));
         }

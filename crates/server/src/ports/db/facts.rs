@@ -239,7 +239,7 @@ mod tests {
                 entry(1, "operator", Fact::EventCreated { event }),
                 entry(2, "usr_1", Fact::EventCreated { event: other }),
                 entry(3, "usr_1", Fact::EventChanged { event }),
-                entry(4, "stranger", Fact::SignInRefused),
+                entry(4, "stranger", Fact::SignInRefused { way: None }),
             ];
             let mut tx = db.write().await.unwrap();
             for entry in &entries {
@@ -274,7 +274,8 @@ mod tests {
     async fn a_fact_is_handed_on_once_and_sealed_once() {
         both(async |db| {
             let event = sample::event_id();
-            let entries = [entry(1, "operator", Fact::EventCreated { event }), entry(2, "a", Fact::SignInRefused)];
+            let entries =
+                [entry(1, "operator", Fact::EventCreated { event }), entry(2, "a", Fact::SignInRefused { way: None })];
             let mut tx = db.write().await.unwrap();
             for entry in &entries {
                 insert(&mut tx, entry).await.unwrap();
@@ -304,7 +305,7 @@ mod tests {
     async fn the_database_itself_refuses_to_change_or_delete_what_is_in_the_log() {
         both(async |db| {
             let mut tx = db.write().await.unwrap();
-            insert(&mut tx, &entry(1, "operator", Fact::SignInRefused)).await.unwrap();
+            insert(&mut tx, &entry(1, "operator", Fact::SignInRefused { way: None })).await.unwrap();
             let sql = "INSERT INTO log_checkpoints (seq, at, line) VALUES (1, 1, 'x')";
             tx.execute(sql, []).await.unwrap();
             tx.commit().await.unwrap();

@@ -402,16 +402,18 @@ pub async fn next_single(tx: &mut Tx, event: EventId, now: Time) -> Result<Optio
     tx.one(sql, [event.into(), now.into()]).await?.as_ref().map(message).transpose()
 }
 
-/// When the next queued message of an event may go that may not go now: one of a running send, or a single one only.
+/// When the next queued message of an event may go that may not go now: a single one, or one of a running send; of the
+/// sends only those of one kind, if it is said which.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn next_due(tx: &mut Tx, event: EventId, now: Time, singles_only: bool) -> Result<Option<Time>, DbError> {
+pub async fn next_due(tx: &mut Tx, event: EventId, now: Time, only: Option<Kind>) -> Result<Option<Time>, DbError> {
     let sql = "SELECT MIN(m.not_before) AS due FROM messages m LEFT JOIN sends s ON s.id = m.send_id
                WHERE m.event_id = $1 AND m.state = 'queued' AND m.held IS NULL AND m.not_before > $2
-               AND (m.send_id IS NULL OR (s.state = 'running' AND NOT $3))";
-    tx.one(sql, [event.into(), now.into(), singles_only.into()]).await?.map_or(Ok(None), |row| row.time_maybe("due"))
+               AND (m.send_id IS NULL OR (s.state = 'running' AND (CAST($3 AS TEXT) IS NULL OR s.kind = $3)))";
+    let args = [event.into(), now.into(), only.map(Kind::as_str).into()];
+    tx.one(sql, args).await?.map_or(Ok(None), |row| row.time_maybe("due"))
 }
 
 /// What a claim writes down before the gateway is asked.
@@ -752,7 +754,8 @@ mod tests {
             assert_eq!(next_of_send(&mut tx, first.id, at(9)).await.unwrap(), None, "not before the send begins");
             if let Tx::Sqlite(_) = &tx {
                 let sql = concat!("EXPLAIN QUERY PLAN ", next_of_send!());
-                let plan = tx.one(sql, [first.id.into(), at(10).into()]).await.unwrap().unwrap().text("detail").unwrap();
+                let plan =
+                    tx.one(sql, [first.id.into(), at(10).into()]).await.unwrap().unwrap().text("detail").unwrap();
                 assert!(plan.contains("messages_to_say"), "thousands that are held are not read each time: {plan}");
             }
             for (failure, again) in [(Failure::Unknown, Made::Nothing), (Failure::Unavailable, Made::Queued)] {
@@ -870,8 +873,11 @@ mod tests {
             let refund = Settled { refund: true, not_before: Some(at(500)), ..Settled::default() };
             assert!(settle(&mut tx, &taken[0], State::Queued, refund).await.unwrap());
             assert_eq!(spent_on(&mut tx, event, "+33").await.unwrap(), 0);
-            assert_eq!(next_due(&mut tx, event, at(300), false).await.unwrap(), Some(at(500)));
-            assert_eq!(next_due(&mut tx, event, at(300), true).await.unwrap(), None);
+            assert_eq!(next_due(&mut tx, event, at(300), None).await.unwrap(), Some(at(500)));
+            assert_eq!(next_due(&mut tx, event, at(300), Some(Kind::Invitation)).await.unwrap(), Some(at(500)));
+            assert_eq!(next_due(&mut tx, event, at(300), Some(Kind::NewCode)).await.unwrap(), None);
+            tx.execute("UPDATE sends SET kind = 'new_code'", []).await.unwrap();
+            assert_eq!(next_due(&mut tx, event, at(300), Some(Kind::NewCode)).await.unwrap(), Some(at(500)));
             assert_eq!(lock(&mut tx, queued.id).await.unwrap().unwrap().state, State::Queued);
             forget(&mut tx, invitation).await.unwrap();
             let gone = lock(&mut tx, queued.id).await.unwrap().unwrap();

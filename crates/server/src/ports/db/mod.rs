@@ -106,6 +106,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (17, "content keys", include_str!("../../../migrations/0017_content_keys.sql")),
     (19, "publishing", include_str!("../../../migrations/0019_publishing.sql")),
     (20, "held", include_str!("../../../migrations/0020_held.sql")),
+    (21, "selections", include_str!("../../../migrations/0021_selections.sql")),
 ];
 
 /// The migration with a part for each database: triggers have no common language.

@@ -7,6 +7,10 @@ use stagedoor_domain::message::{Channel, Failure, Kind, PauseCause, SendState, S
 
 use super::{Db, DbError, Row, Tx, before};
 
+/// The selection of an order whose messages are made: it means nobody. Whom it meant once may be somebody's name or the
+/// hash of their number, and nobody asks for it again.
+pub const NOBODY: &str = r#"{"ids":[]}"#;
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
@@ -24,7 +28,7 @@ pub struct Send {
     pub state: SendState,
     /// Why it waits.
     pub paused_because: Option<PauseCause>,
-    /// To whom, as JSON.
+    /// To whom, as JSON; [`NOBODY`] once their messages are made.
     pub selection: String,
     /// The last invitation that a message was made for.
     pub cursor: Option<InvitationId>,
@@ -235,9 +239,9 @@ pub async fn pause(tx: &mut Tx, event: EventId, id: SendId, because: PauseCause)
 ///
 /// Any [`DbError`] of a statement.
 pub async fn cancel(tx: &mut Tx, allowed: &Allowed<Organise>, id: SendId) -> Result<bool, DbError> {
-    let sql = "UPDATE sends SET state = 'cancelled', paused_because = NULL, expanded = TRUE
+    let sql = "UPDATE sends SET state = 'cancelled', paused_because = NULL, expanded = TRUE, selection = $3
                WHERE id = $1 AND event_id = $2 AND state IN ('running', 'paused')";
-    if tx.execute(sql, [id.into(), allowed.event.into()]).await? == 0 {
+    if tx.execute(sql, [id.into(), allowed.event.into(), NOBODY.into()]).await? == 0 {
         return Ok(false);
     }
     let sql = "UPDATE messages SET state = 'suppressed', failure = 'cancelled', held = NULL
@@ -247,18 +251,20 @@ pub async fn cancel(tx: &mut Tx, allowed: &Allowed<Organise>, id: SendId) -> Res
     tx.execute(sql, [id.into()]).await.map(|_| true)
 }
 
-/// The running orders of an event whose time has come, oldest first: as many as are looked at in one turn.
+/// The running orders of an event whose time has come, of one kind only if it is said which, oldest first: as many as
+/// are looked at in one turn.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
-pub async fn running(tx: &mut Tx, event: EventId, now: Time) -> Result<Vec<Send>, DbError> {
+pub async fn running(tx: &mut Tx, event: EventId, now: Time, only: Option<Kind>) -> Result<Vec<Send>, DbError> {
     let sql = concat!(
         "SELECT ",
         columns!(),
-        " FROM sends WHERE event_id = $1 AND state = 'running' AND not_before <= $2 ORDER BY id LIMIT 100"
+        " FROM sends WHERE event_id = $1 AND state = 'running' AND not_before <= $2
+         AND (CAST($3 AS TEXT) IS NULL OR kind = $3) ORDER BY id LIMIT 100"
     );
-    tx.all(sql, [event.into(), now.into()]).await?.iter().map(send).collect()
+    tx.all(sql, [event.into(), now.into(), only.map(Kind::as_str).into()]).await?.iter().map(send).collect()
 }
 
 /// The orders of an event that are under way: what is ahead of each other.
@@ -315,15 +321,16 @@ pub async fn expanded_to(tx: &mut Tx, id: SendId, cursor: InvitationId) -> Resul
     tx.execute("UPDATE sends SET cursor = $1 WHERE id = $2", [cursor.into(), id.into()]).await.map(|_| ())
 }
 
-/// Notes that all messages are made, and how many they are.
+/// Notes that all messages are made, and how many they are; whom they were meant for is forgotten.
 ///
 /// # Errors
 ///
 /// Any [`DbError`] of a statement.
 pub async fn fully_expanded(tx: &mut Tx, id: SendId) -> Result<(), DbError> {
-    let sql = "UPDATE sends SET expanded = TRUE, total = (SELECT COUNT(*) FROM messages WHERE send_id = $1)
+    let sql = "UPDATE sends SET expanded = TRUE, selection = $2,
+                   total = (SELECT COUNT(*) FROM messages WHERE send_id = $1)
                WHERE id = $1";
-    tx.execute(sql, [id.into()]).await.map(|_| ())
+    tx.execute(sql, [id.into(), NOBODY.into()]).await.map(|_| ())
 }
 
 /// Closes a running order that has nothing left: it is done, or waits when some of its messages are held. Says where it
@@ -347,6 +354,8 @@ pub async fn finish(tx: &mut Tx, id: SendId) -> Result<Option<SendState>, DbErro
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::MIGRATIONS;
+    use super::super::selection::Selection;
     use super::super::testing::{both, proof, sample};
     use super::*;
 
@@ -379,9 +388,13 @@ pub(crate) mod tests {
             let mut tx = db.write().await.unwrap();
             insert(&mut tx, &allowed, &made).await.unwrap();
             assert_eq!(last_round(&mut tx, event, Channel::Sms, Kind::Invitation).await.unwrap(), 0);
-            assert_eq!(running(&mut tx, event, Time::from_millis(9)).await.unwrap(), []);
+            assert_eq!(running(&mut tx, event, Time::from_millis(9), None).await.unwrap(), []);
             assert_eq!(next_begin(&mut tx, event, Time::from_millis(9)).await.unwrap(), Some(Time::from_millis(10)));
-            assert_eq!(running(&mut tx, event, Time::from_millis(10)).await.unwrap(), std::slice::from_ref(&made));
+            for only in [None, Some(Kind::Invitation)] {
+                let running = running(&mut tx, event, Time::from_millis(10), only).await.unwrap();
+                assert_eq!(running, std::slice::from_ref(&made));
+            }
+            assert_eq!(running(&mut tx, event, Time::from_millis(10), Some(Kind::NewCode)).await.unwrap(), []);
             assert_eq!(next_begin(&mut tx, event, Time::from_millis(10)).await.unwrap(), None);
             assert!(!pause(&mut tx, sample::event_id(), made.id, PauseCause::Person).await.unwrap());
             assert!(pause(&mut tx, event, made.id, PauseCause::Budget).await.unwrap());
@@ -415,6 +428,37 @@ pub(crate) mod tests {
             assert_eq!(states, [SendState::Cancelled, SendState::Done]);
             assert_eq!(list(&db, event, Some(second.id), 9).await.unwrap()[0].cursor, Some(cursor));
             assert_eq!(unexpanded(&db).await.unwrap(), []);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn whom_an_order_was_meant_for_is_forgotten_once_its_messages_are_made_or_called_off() {
+        let nobody: Selection = serde_json::from_str(NOBODY).unwrap();
+        assert_eq!(nobody, Selection::Ids { ids: Vec::new() });
+        both(async |db| {
+            let event = sample::event(&db).await.id;
+            let allowed = proof::organise(event);
+            let search = r#"{"filter":{"search":"hopper"}}"#;
+            let orders: Vec<_> = (0..3).map(|_| Send { selection: search.into(), ..sample_send(event) }).collect();
+            let (made, cancelled, waits) = (orders[0].id, orders[1].id, orders[2].id);
+            let mut tx = db.write().await.unwrap();
+            for order in &orders {
+                insert(&mut tx, &allowed, order).await.unwrap();
+            }
+            fully_expanded(&mut tx, made).await.unwrap();
+            assert!(cancel(&mut tx, &allowed, cancelled).await.unwrap());
+            tx.commit().await.unwrap();
+            let kept = async |id: SendId| get(&db, event, id).await.unwrap().unwrap().selection;
+            assert_eq!([kept(made).await, kept(cancelled).await, kept(waits).await], [NOBODY, NOBODY, search]);
+
+            // Orders from before that was so.
+            let mut tx = db.write().await.unwrap();
+            tx.execute("UPDATE sends SET selection = $1", [search.into()]).await.unwrap();
+            let (.., sql) = MIGRATIONS.iter().copied().find(|(number, ..)| *number == 21).unwrap();
+            tx.execute(sql, []).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!([kept(made).await, kept(cancelled).await, kept(waits).await], [NOBODY, NOBODY, search]);
         })
         .await;
     }
