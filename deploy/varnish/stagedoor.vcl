@@ -25,11 +25,19 @@ sub vcl_recv {
         set req.url = req.http.x-stagedoor-media;
         return (hash);
     }
-    if (req.url ~ "^/(metrics|authorize)") {
+    # An address that names a host as well is read differently by whoever reads it.
+    if (req.url !~ "^/" || req.url ~ "^/(metrics|authorize)") {
         return (synth(404));
     }
-    if (req.http.upgrade ~ "(?i)^websocket$") {
-        return (pipe);
+    # The feeds are WebSockets, and nothing else is: what is piped is not looked at any more. Whoever asks for a feed and
+    # does not get it is hung up on by the server, so nothing goes raw to it that could follow.
+    if (req.http.upgrade) {
+        if (req.method == "GET" && req.proto == "HTTP/1.1" && req.http.upgrade ~ "(?i)^websocket$" &&
+            req.http.sec-websocket-key && !req.http.content-length && !req.http.transfer-encoding &&
+            req.url ~ "^/api/v1/events/evt_[0-9a-z]+/(feed|sessions/current/feed|takeovers/tko_[0-9a-z]+/feed)(\?[A-Za-z0-9_=&]*)?$") {
+            return (pipe);
+        }
+        unset req.http.upgrade;
     }
     if (req.method != "GET" && req.method != "HEAD") {
         return (pass);
@@ -120,7 +128,9 @@ sub vcl_synth {
 }
 
 sub vcl_pipe {
-    # The feeds are WebSockets.
-    set bereq.http.upgrade = req.http.upgrade;
-    set bereq.http.connection = req.http.connection;
+    # In our own words: the client's Connection may name headers that must not get lost. Varnish has added to
+    # X-Forwarded-For who asks.
+    set bereq.http.upgrade = "websocket";
+    set bereq.http.connection = "upgrade";
+    set bereq.http.x-forwarded-for = req.http.x-forwarded-for;
 }

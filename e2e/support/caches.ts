@@ -1,9 +1,10 @@
 /** nginx and Varnish in front of a server, with the configurations that we ship and other addresses in them. */
 
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Child } from "./process.ts";
+import { Child, type Ended } from "./process.ts";
 import { ADDRESS_TAKEN, onFreePort } from "./stagedoor.ts";
 
 const DEPLOY = resolve(import.meta.dirname, "../../deploy");
@@ -47,14 +48,12 @@ export function varnish(server: string): Promise<Cache> {
   return onFreePort((port) => varnishOn(port, server));
 }
 
-async function nginxOn(port: number, server: string): Promise<Cache> {
+/** A folder for nginx with our configuration, changed like this, and what it needs around it. */
+function nginxFolder(changes: (folder: string) => [RegExp, string][]): string {
   const folder = mkdtempSync(join(tmpdir(), "stagedoor-nginx-"));
   const conf = changed(readFileSync(join(DEPLOY, "nginx/stagedoor.conf"), "utf8"), [
-    [/127\.0\.0\.1:8080/, new URL(server).host],
     [/\/var\/cache\/nginx\/stagedoor/, join(folder, "cache")],
-    [/listen 443 ssl http2;/, `listen 127.0.0.1:${port};`],
-    [/ssl_certificate .*\n/, "\n"],
-    [/ssl_certificate_key .*\n/, "\n"],
+    ...changes(folder),
   ]);
   writeFileSync(join(folder, "stagedoor.conf"), conf);
   const temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -65,6 +64,36 @@ async function nginxOn(port: number, server: string): Promise<Cache> {
     http { ${temp.map((name) => `${name}_temp_path ${folder}/${name};`).join(" ")} include ${folder}/stagedoor.conf; }`,
   );
   mkdirSync(join(folder, "cache"));
+  return folder;
+}
+
+/** What nginx itself says to our configuration as it is, with a certificate of its own. */
+export function nginxJudges(): Promise<Ended> {
+  return onFreePort(async (port) => {
+    const folder = nginxFolder((made) => [
+      [/listen 443 /, `listen 127.0.0.1:${port} `],
+      [/\/etc\/letsencrypt\/.*\/fullchain\.pem/, join(made, "cert.pem")],
+      [/\/etc\/letsencrypt\/.*\/privkey\.pem/, join(made, "key.pem")],
+    ]);
+    const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    const files = ["-keyout", join(folder, "key.pem"), "-out", join(folder, "cert.pem")];
+    const named = ["-subj", "/CN=localhost"];
+    execFileSync("openssl", ["req", "-x509", ...kind, ...named, ...files], { stdio: "pipe" });
+    const args = ["-t", "-p", folder, "-c", join(folder, "nginx.conf")];
+    const ended = await new Child("nginx -t", "/usr/sbin/nginx", args, {}).ended;
+    rmSync(folder, { recursive: true, force: true });
+    if (ADDRESS_TAKEN.test(ended.output)) throw new Error(ended.output);
+    return ended;
+  });
+}
+
+async function nginxOn(port: number, server: string): Promise<Cache> {
+  const folder = nginxFolder(() => [
+    [/127\.0\.0\.1:8080/, new URL(server).host],
+    [/listen 443 ssl http2;/, `listen 127.0.0.1:${port};`],
+    [/ssl_certificate .*\n/, "\n"],
+    [/ssl_certificate_key .*\n/, "\n"],
+  ]);
   const child = new Child("nginx", "/usr/sbin/nginx", ["-p", folder, "-c", join(folder, "nginx.conf")], {});
   const origin = `http://127.0.0.1:${port}`;
   await answers(origin, child);

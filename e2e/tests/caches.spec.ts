@@ -1,6 +1,7 @@
-import { Agent, request as ask } from "node:http";
-import { type Cache, nameless, nginx, varnish } from "../support/caches.ts";
-import type { Event, Stagedoor, ViewerSession } from "../support/stagedoor.ts";
+import { Agent, request as ask, createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { type Cache, nameless, nginx, nginxJudges, varnish } from "../support/caches.ts";
+import { type Event, Stagedoor, type ViewerSession } from "../support/stagedoor.ts";
 import { expect, streamBecomes, test } from "../support/test.ts";
 
 // Shared caches in front, with the configurations that we ship: one copy for all, and everybody asked for.
@@ -158,6 +159,7 @@ test("a hundred viewers share one copy through nginx and Varnish, and whoever is
         `/${stream}/${name}`,
         "/metrics",
         "/stagedoor-authorize",
+        "https://stage.example.org/metrics",
       ]) {
         expect((await got(cache.origin, path, { "x-stagedoor-token": token ?? "" })).status, path).toBe(404);
       }
@@ -223,6 +225,171 @@ test("a hundred viewers share one copy through nginx and Varnish, and whoever is
   } finally {
     await Promise.all(caches.map((cache) => cache.stop()));
   }
+});
+
+/** The bytes of a request for `path`. */
+function head(path: string, headers: Record<string, string>): string {
+  const lines = Object.entries({ host: "127.0.0.1", ...headers }).map(([name, value]) => `${name}: ${value}`);
+  return [`GET ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n");
+}
+
+const UPGRADE = {
+  connection: "upgrade",
+  upgrade: "websocket",
+  "sec-websocket-version": "13",
+  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+};
+
+/**
+ * All that comes on one connection, until its end or until it is `enough`: `first` is sent at once, `second` with it or,
+ * `afterwards`, as soon as something has come.
+ */
+function heard(
+  origin: string,
+  first: string,
+  { second = "", afterwards = false, from = "127.0.0.1", enough = (_text: string): boolean => false } = {},
+): Promise<string> {
+  const { hostname, port } = new URL(origin);
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: hostname, port: Number(port), localAddress: from });
+    let text = "";
+    const limit = setTimeout(() => {
+      socket.destroy();
+      reject(new Error(`the connection goes on: ${text}`));
+    }, 8_000);
+    socket.on("connect", () => socket.write(afterwards ? first : first + second));
+    socket.on("data", (piece: Buffer) => {
+      if (afterwards && text === "") socket.write(second);
+      text += piece.toString("latin1");
+      if (enough(text)) socket.destroy();
+    });
+    // Whoever is hung up on may not write any more; what came before counts.
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      clearTimeout(limit);
+      resolve(text);
+    });
+  });
+}
+
+/** The statuses of the answers in it. */
+function statuses(text: string): number[] {
+  return [...text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
+}
+
+test("nothing follows a request for a WebSocket to the server as if a proxy had said it, and the feeds go on", async () => {
+  test.setTimeout(120_000);
+  const quota = 60;
+  const server = await Stagedoor.start({
+    STAGEDOOR_HTTP_TRUSTED_PROXIES: '["127.0.0.1"]',
+    STAGEDOOR_ACCESS_REQUESTS_PER_ADDRESS: String(quota),
+  });
+  const caches: Cache[] = [];
+  try {
+    caches.push(await nginx(server.origin));
+    caches.push(await varnish(server.origin));
+    const event = await server.createEvent("Evening");
+    const feeds = [
+      `/api/v1/events/${event.id}/feed`,
+      `/api/v1/events/${event.id}/sessions/current/feed`,
+      `/api/v1/events/${event.id}/takeovers/tko_00000000000000000000000000/feed`,
+    ];
+    const forged = { "x-forwarded-for": "127.0.0.1" };
+    // What must not come through does exist.
+    const secret = "http_requests_total";
+    expect((await got(server.origin, "/metrics", forged)).body.toString()).toContain(secret);
+    for (const cache of caches) {
+      for (const path of ["/livez", ...feeds, `${feeds[0]}?after=1`]) {
+        for (const afterwards of [false, true]) {
+          const second = head("/metrics", { ...forged, connection: "close" });
+          const text = await heard(cache.origin, head(path, UPGRADE), { second, afterwards });
+          const told = `${cache.name} ${path}: ${text}`;
+          expect(text, told).not.toContain(secret);
+          const [one, two] = statuses(text);
+          expect(path === "/livez" ? [200] : [401, 404], told).toContain(one);
+          expect([undefined, 404], told).toContain(two);
+        }
+      }
+
+      // Real ones: an organiser's with a token, a viewer's with their cookie.
+      const { code } = await server.invite(event.id, "Ada Lovelace");
+      const entered = await fetch(`${cache.origin}/api/v1/events/${event.id}/sessions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ code }),
+      });
+      expect(entered.status).toBe(201);
+      const cookie = String(entered.headers.get("set-cookie")).split(";")[0] ?? "";
+      for (const [path, shown] of [
+        [feeds[0] ?? "", { authorization: `Bearer ${server.demo.api_token}` }],
+        [feeds[1] ?? "", { cookie, origin: "http://127.0.0.1" }],
+      ] as [string, Record<string, string>][]) {
+        const enough = (text: string) => text.includes('"type":');
+        const text = await heard(cache.origin, head(path, { ...UPGRADE, ...shown }), { enough });
+        expect(statuses(text), `${cache.name} ${path}: ${text}`).toEqual([101]);
+        expect(text, `${cache.name} ${path}`).toContain('"type":');
+      }
+    }
+
+    // Whoever asks for a feed is counted by their own address: whatever they say, and also when they say that the header
+    // is for the proxy alone.
+    for (const [at, cache] of caches.entries()) {
+      const asks = async (from: string, said: string) => {
+        const connection = "upgrade, x-forwarded-for";
+        const headers = { ...UPGRADE, connection, "x-forwarded-for": said };
+        const enough = (text: string) => text.includes("\r\n\r\n");
+        return statuses(await heard(cache.origin, head(feeds[1] ?? "", headers), { from, enough }))[0];
+      };
+      const [many, other] = [`127.0.${at + 1}.2`, `127.0.${at + 1}.3`];
+      const answers = [];
+      for (let time = 1; time <= 2 * quota; time += 1) answers.push(await asks(many, `203.0.113.${time}`));
+      expect(answers, cache.name).toContain(429);
+      expect(await asks(other, many), cache.name).toBe(401);
+    }
+  } finally {
+    await Promise.all(caches.map((cache) => cache.stop()));
+    await server.stop();
+  }
+});
+
+test("what goes wrong behind nginx is in its log, and no token is", async () => {
+  const token = "a_token_that_nobody_should_read";
+  const names = ["index.m3u8", "video/index.m3u8?_HLS_msn=1", "video/1.m4s", "key/1", "licence", "x"];
+  // Breaks off at the question, and then at the answer.
+  let says = false;
+  const origin = createServer((asked, answer) => {
+    if (asked.url === "/livez") answer.end("ok");
+    else if (says && asked.url?.startsWith("/authorize/")) answer.writeHead(204).end();
+    else asked.socket.destroy();
+  });
+  await new Promise<void>((resolve) => origin.listen(0, "127.0.0.1", resolve));
+  const cache = await nginx(`http://127.0.0.1:${(origin.address() as AddressInfo).port}`);
+  try {
+    const fails = async (mark: string) => {
+      for (const name of names) {
+        const { status } = await got(cache.origin, `/live/${token}/str_1a/${name}`);
+        expect(status, name).toBeGreaterThanOrEqual(500);
+      }
+      expect((await got(cache.origin, `/api/v1/${mark}`)).status).toBe(502);
+      await expect.poll(() => cache.log()).toContain(mark);
+      expect(cache.log()).not.toContain(token);
+    };
+    await fails("at-the-question");
+    says = true;
+    await fails("at-the-answer");
+    origin.closeAllConnections();
+    await new Promise((resolve) => origin.close(resolve));
+    await fails("nobody-there");
+  } finally {
+    origin.closeAllConnections();
+    origin.close();
+    await cache.stop();
+  }
+});
+
+test("nginx takes the configuration as it is shipped, with TLS", async () => {
+  const { code, output } = await nginxJudges();
+  expect(code, output).toBe(0);
 });
 
 test("the functions for CloudFront ask about everyone and take the token out of the address", async () => {
