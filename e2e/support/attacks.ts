@@ -156,6 +156,49 @@ export const ATTACKS: readonly Attack[] = [
     },
   }),
   {
+    name: "words put into the page's own notice, then something black over the mark",
+    run: ({ player }) => {
+      const notice = document.querySelector(".notice") as HTMLElement;
+      const over = document.createElement("div");
+      const { left, top, width, height } = player.getBoundingClientRect();
+      over.style.cssText = `position: fixed; z-index: 2147483647; background: #000; left: ${left}px; top: ${top}px; width: ${width}px; height: ${height - 60}px`;
+      document.body.append(over);
+      let going = true;
+      const write = () => {
+        // Nothing to read, but not empty.
+        notice.textContent = going ? " " : "";
+        if (going) requestAnimationFrame(write);
+      };
+      write();
+      return () => {
+        going = false;
+        notice.textContent = "";
+        over.remove();
+      };
+    },
+  },
+  cover("the page's question opened by hand, then something black over the mark", "/* a dialog */", {
+    prepare: () => {
+      const question = document.querySelector("dialog.question") as HTMLDialogElement;
+      const open = () => {
+        question.style.display = "none";
+        question.setAttribute("open", "");
+        requestAnimationFrame(open);
+      };
+      open();
+    },
+    last: true,
+  }),
+  cover("`document.hidden` made to say yes, then something black over the mark", "/* hidden */", {
+    // Functions that are not the browser's stay so for this page.
+    last: true,
+    prepare: () => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+      Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+      document.dispatchEvent(new Event("visibilitychange"));
+    },
+  }),
+  {
     name: "`MutationObserver` replaced before our script, then the mark removed again and again",
     unfit: 64,
     before: () => {

@@ -17,7 +17,9 @@ export type Scene =
   | "ended"
   | "out"
   | "lost"
-  | "busy";
+  | "busy"
+  | "unguarded"
+  | "sealed";
 
 export class Viewer {
   private constructor(readonly page: Page) {}

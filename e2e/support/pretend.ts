@@ -10,6 +10,9 @@ export interface Answer {
 /** What the viewer's page asks, and what it is told; a path that is not named is nowhere. */
 export type Script = Record<string, Answer | ((route: Route) => Answer)>;
 
+/** A page that hears nothing for some time takes its feed for lost. */
+const ALIVE_MS = 5_000;
+
 const PROBLEM = { type: "about:blank", title: "", detail: "" };
 
 export function problem(status: number, code: string): Answer {
@@ -32,6 +35,8 @@ export class Pretended {
       pretended.#feeds.push(socket);
       socket.onMessage(() => {});
     });
+    const alive = setInterval(() => pretended.say({ type: "alive" }), ALIVE_MS);
+    page.once("close", () => clearInterval(alive));
     return pretended;
   }
 

@@ -38,7 +38,7 @@ test("which guard sees which attack is what the published table says", async ({
   show,
   publish,
 }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(240_000);
   await stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection: { watermark: true } } });
   publish(show.publishUrl, { black: true, rate: 15, audio: false });
   await streamBecomes(stagedoor, show.event.id, "live");
@@ -154,8 +154,9 @@ was still on the picture, by a photograph of it, and nobody had to see anything.
 `;
 
 const OUTRO = `A guard that sees something takes its bit out of the next answer to the server's heartbeat and sends a signal; what
-follows is the event's policy. What was missed stays missed: the mark keeps honest people honest and names whoever films
-the screen. It is no proof against somebody who copies the stream with a program of their own.
+follows is the event's policy. Whoever keeps the file of the guards away sees no picture after ten seconds, and reads why.
+What was missed stays missed: the mark keeps honest people honest and names whoever films the screen. It is no proof against
+somebody who copies the stream with a program of their own.
 Firefox and Safari have no occlusion guard: there a cover is found by the hit test, and one that has
 \`pointer-events: none !important\` written on it is missed.
 `;
@@ -190,6 +191,8 @@ test("every signal that Chromium can give is told", async ({ context, stagedoor,
   const tools = () => {
     (window as unknown as { eruda: object }).eruda = {};
     (HTMLMediaElement.prototype as unknown as { captureStream: unknown }).captureStream = () => null;
+    // No test can put a page into the background: what the browser says about it is replaced, which is told as well.
+    Object.defineProperty(Document.prototype, "hidden", { configurable: true, get: () => "away" in window });
   };
   const guarded = await Guarded.enter(context, show.invitation.link, tools, attachDebugger);
   const { page } = guarded;
@@ -197,7 +200,7 @@ test("every signal that Chromium can give is told", async ({ context, stagedoor,
   // Playwright is such a program, and its debugger listens to the console.
   for (const name of ["automation", "console_reads", "console_tools", "api_patched"])
     await guarded.says(name);
-  expect(guarded.signals.find(({ name }) => name === "api_patched")?.detail).toBe("captureStream");
+  expect(guarded.signals.find(({ name }) => name === "api_patched")?.detail).toBe("captureStream hidden");
 
   const stage = page.locator("stagedoor-player");
   await stage.click({ button: "right", position: { x: 300, y: 60 } });
@@ -214,12 +217,22 @@ test("every signal that Chromium can give is told", async ({ context, stagedoor,
     video.remote.dispatchEvent(new Event("connecting")),
   );
   await guarded.viewer.video.evaluate((video: HTMLVideoElement) => video.requestFullscreen().catch(() => {}));
+  const beforeAway = guarded.signals.length;
   await page.evaluate(() => {
-    Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
+    Object.assign(window, { away: true });
     document.dispatchEvent(new Event("visibilitychange"));
   });
   await guarded.says("hidden");
-  await page.evaluate(() => Reflect.deleteProperty(document, "hidden"));
+  // What nobody could look at is not claimed: the tree, which is always looked at, and that the detectors run.
+  await expect
+    .poll(() => guarded.ask(), { message: "nothing is claimed unseen", timeout: 20_000 })
+    .toBe(1 | 128);
+  expect(
+    guarded.signals.slice(beforeAway).filter(({ name }) => name.startsWith("watermark_")),
+    "being away is no attack",
+  ).toEqual([]);
+  await page.evaluate(() => Reflect.deleteProperty(window, "away"));
+  await guarded.stands(64);
   for (const name of [
     "context_menu",
     "shortcut",
@@ -401,6 +414,67 @@ async function photograph(page: Page, name: string): Promise<void> {
     .toBe("");
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
+
+test("without the file of its guards the page shows no clear picture, says what helps, and goes on when it comes", async ({
+  context,
+  stagedoor,
+  show,
+  publish,
+}) => {
+  await stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection: { watermark: true } } });
+  publish(show.publishUrl, { rate: 15 });
+  await streamBecomes(stagedoor, show.event.id, "live");
+  const blocked = /\/assets\/player\/guard-[^/]*\.js/;
+  const guarded = await Guarded.enter(context, show.invitation.link, undefined, async (page) => {
+    await page.route(blocked, (route) => route.abort("blockedbyclient"));
+  });
+  const { page, viewer } = guarded;
+  await viewer.sees("unguarded", 25_000);
+  await expect(page.getByText("A part of this page is missing", { exact: true }).last()).toBeVisible();
+  await expect(page.getByText(/switch off your content blocker/)).toBeVisible();
+  await expect(page.getByText(/Tell whoever invited you/)).toBeVisible();
+  await expect(viewer.video).toBeHidden();
+  expect(await viewer.video.evaluate((video: HTMLVideoElement) => video.paused)).toBe(true);
+  // Nor does it play by the keyboard.
+  await page.locator("stagedoor-player").press("k");
+  await expect(page.locator("stagedoor-player")).toHaveAttribute("data-playing", "false");
+  await glance(page, "unguarded");
+
+  await page.unroute(blocked);
+  await viewer.sees("live", 20_000);
+  await expect(viewer.video).toBeVisible();
+  await pictureAdvances(viewer.video);
+  await guarded.stands(64);
+  await expect(page.getByText(/switch off your content blocker/)).toBeHidden();
+
+  // What the rules did is not said in the organiser's name.
+  guarded.say({ type: "bye", reason: "tampering", message: "This was seen: something." });
+  await viewer.sees("out");
+  await expect(page.getByText("What was seen, and what to do:")).toBeVisible();
+  await expect(page.getByText("The organiser writes:")).toHaveCount(0);
+});
+
+test("a mark that the organiser turns on reaches a page that is open, and leaves it when it is turned off", async ({
+  context,
+  stagedoor,
+  show,
+  publish,
+}) => {
+  test.setTimeout(240_000);
+  const protect = (watermark: boolean) =>
+    stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection: { watermark } } });
+  await protect(false);
+  publish(show.publishUrl, { rate: 15 });
+  await streamBecomes(stagedoor, show.event.id, "live");
+  const guarded = await Guarded.enter(context, show.invitation.link);
+  const marked = () => guarded.ask().then((bits) => bits & 1);
+  await expect.poll(() => guarded.ask(), { message: "the detectors run" }).toBeGreaterThanOrEqual(128);
+  expect(await marked()).toBe(0);
+  await protect(true);
+  await expect.poll(marked, { timeout: 40_000, intervals: [1_000] }).toBe(1);
+  await protect(false);
+  await expect.poll(marked, { timeout: 40_000, intervals: [1_000] }).toBe(0);
+});
 
 interface HonestSession {
   scene: string;

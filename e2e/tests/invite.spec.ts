@@ -101,7 +101,9 @@ test("a list is imported and sent, and the message that stayed here opens the do
   publish(await stagedoor.publishUrl(event.id));
   await streamBecomes(stagedoor, event.id, "live");
   const elsewhere = await browser.newContext();
-  const viewer = await Viewer.comeIn(elsewhere, link);
+  const viewer = await Viewer.follow(elsewhere, link);
+  await expect(ada, "before anybody presses a button").toContainText("Opened");
+  await viewer.watch();
   await pictureAdvances(viewer.video);
   await expect(ada, "the list follows by itself").toContainText("Code used");
   await expect(ada).toContainText("Watching now");

@@ -31,8 +31,8 @@ const SHAKA_PAGE = `<!doctype html><title>Shaka Player</title><video muted autop
   };
 </script>`;
 
-/** Keys of two segments each: three of them go by while a test looks on. */
-const KEY_PERIOD_S = 4;
+/** Keys of two segments each, because a third one might not fit: three of them go by while a test looks on. */
+const KEY_PERIOD_S = 7;
 
 interface Sealed {
   event: { id: string };
@@ -276,4 +276,28 @@ test("cbcs: a key session is closed when nothing that its key opens is buffered,
   await picturesAdvance(viewer.video);
   const back = await sessions();
   expect(back.made, "keys that were known are asked for again").toBeGreaterThan(after.made + 1);
+});
+
+test("cbcs: a browser that cannot open it says so in words and stops asking for media", async ({
+  context,
+  stagedoor,
+  publish,
+}) => {
+  // As on a page without https.
+  await context.addInitScript(() =>
+    Reflect.deleteProperty(Navigator.prototype, "requestMediaKeySystemAccess"),
+  );
+  const show = await sealedShow(stagedoor, "cbcs");
+  publish(show.publishUrl);
+  await streamBecomes(stagedoor, show.event.id, "live");
+  const viewer = await Viewer.comeIn(context, show.link);
+  await viewer.sees("sealed");
+  await viewer.reads(/does not open/);
+  let asked = 0;
+  viewer.page.on("request", (request) => {
+    if (request.url().includes("/live/")) asked += 1;
+  });
+  // Longer than a picture may stand before everything is begun anew.
+  await viewer.page.waitForTimeout(14_000);
+  expect(asked).toBe(0);
 });

@@ -37,14 +37,22 @@ const test = base.extend<object, { stagedoor: Stagedoor }>({
 });
 
 async function phone(browser: Browser, headers: Record<string, string> = {}) {
-  return browser.newContext({ ...PHONE, extraHTTPHeaders: headers });
+  const context = await browser.newContext({ ...PHONE, extraHTTPHeaders: headers });
+  await context.addInitScript(() => {
+    const away = () => "away" in window;
+    Object.defineProperty(Document.prototype, "hidden", { configurable: true, get: away });
+    Object.defineProperty(Document.prototype, "visibilityState", {
+      configurable: true,
+      get: () => (away() ? "hidden" : "visible"),
+    });
+  });
+  return context;
 }
 
 /** The page is behind another one, as far as it can tell: no window manager hides one in a test. */
 async function hide(page: Page): Promise<void> {
   await page.evaluate(() => {
-    Object.defineProperty(document, "hidden", { configurable: true, get: () => true });
-    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
+    Object.assign(window, { away: true });
     document.dispatchEvent(new Event("visibilitychange"));
   });
 }

@@ -102,7 +102,8 @@ export interface paths {
         /**
          * Watch an event live: a WebSocket. First a `snapshot`, of which `rows` follow while it says `more`; or `resumed`, when
          *     `after` is still known. Then what changes, at most ten messages a second, each with a `seq` to resume from. Who reads
-         *     too slowly is told everything again instead of all that was missed.
+         *     too slowly is told everything again instead of all that was missed. Where nothing changes, `alive` comes every ten
+         *     seconds: half a minute without any message is a lost connection.
          */
         get: operations["organiser"];
         put?: never;
@@ -507,6 +508,26 @@ export interface paths {
         get: operations["read_messaging"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/{event}/openings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The link of an invitation was opened, for the organiser to see. The answer is always the same and says nothing about
+         *     the code; a wrong one counts as when somebody comes in with it.
+         */
+        post: operations["open_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3129,6 +3150,14 @@ export interface components {
              */
             one_time_password: string;
         };
+        /** @description The code of a link that was opened. */
+        Opening: {
+            /**
+             * @description As it stands in the link.
+             * @example ABCD-EFGH-JKLM
+             */
+            code: string;
+        };
         /** @description What the server tells an organiser. */
         OrganiserMessage: {
             /** @description The figures. */
@@ -3210,6 +3239,9 @@ export interface components {
             topics: components["schemas"]["Changed"][];
             /** @enum {string} */
             type: "changed";
+        } | {
+            /** @enum {string} */
+            type: "alive";
         };
         /** @description A password of one's own, with the ticket of the one that was good once. */
         OwnPassword: {
@@ -5117,6 +5149,11 @@ export interface components {
             nonce: string;
             /** @enum {string} */
             type: "challenge";
+            /** @description Whether the picture is to carry the viewer's mark. */
+            watermark: boolean;
+        } | {
+            /** @enum {string} */
+            type: "alive";
         } | {
             /** @description `warn`, `blur` or `pause`. */
             action: components["schemas"]["ActionName"];
@@ -6915,6 +6952,38 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Messaging"];
                 };
+            };
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Opening"];
+            };
+        };
+        responses: {
+            /** @description Heard: whether the code is right, or is looked at at all, is not said */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: {
                 headers: {

@@ -23,14 +23,17 @@ import { fromBase64url, Heart } from "./net/heartbeat.ts";
 import type { Challenge } from "./net/proof.ts";
 import { Page } from "./page/page.ts";
 import { Scope } from "./scope.ts";
+import { isHidden } from "./sight.ts";
 import { keepAwake } from "./wake-lock.ts";
 import { wordsFor } from "./words/index.ts";
 
 const TICK_MS = 500;
 const DOOR_MS = 30_000;
-/** A page without a key asks for it this often at most. */
-const WONDER_MS = 30_000;
 const PROTECTIONS_MS = 1_000;
+/** All pages hear at once that the event is guarded in another way; they do not ask at once. */
+const ORDERS_SPREAD_MS = 10_000;
+/** A picture is shown without what guards it for so long; then it is covered until that is there. */
+const UNGUARDED_MS = 10_000;
 /** So many heartbeats may be missed before the server stops believing in us. */
 const HEARTBEATS_MISSED = 3;
 
@@ -146,7 +149,7 @@ function reconcile(want: Wants): void {
       void api.queue(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
     running.every(want.queue?.pollMs ?? 5_000, ask);
     // A page that comes back to the foreground was asleep: somebody may have called.
-    running.listen(document, "visibilitychange", () => !document.hidden && ask());
+    running.listen(document, "visibilitychange", () => !isHidden() && ask());
   });
   slots.asking.set(want.asking, (running) => {
     const id = want.asking ?? "";
@@ -178,7 +181,8 @@ function reconcile(want: Wants): void {
     const signal = running.signal();
     void api.guests(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
   });
-  slots.guard.set(want.guard, watchOver);
+  // Another mark, or one where there was none, is put up anew.
+  slots.guard.set(want.guard && JSON.stringify(want.guard), watchOver);
   slots.protections.set(want.feed, (running) => running.every(PROTECTIONS_MS, noteProtections));
   if (want.hold === null) player.removeAttribute("held");
   else if (player.getAttribute("held") !== want.hold) player.setAttribute("held", want.hold);
@@ -232,6 +236,7 @@ function askWhoWeAre(running: Scope): void {
     if (door !== null) dispatch(door);
     if (running.closed) return;
     if (session !== null) dispatch(session);
+    tellOpening(session);
     if (session?.type === "no_session" && resumed !== "") {
       const code = resumed;
       resumed = "";
@@ -264,34 +269,50 @@ function heartOf(key: string): Heart | null {
   return beating?.heart ?? null;
 }
 
-/** Over the picture: fetched when there is one, and asked for until it is there. */
+/**
+ * Over the picture: fetched when there is one, and asked for until it is there. Without it the picture is shown for a
+ * moment, not for an evening: content blockers know how to keep one file away.
+ */
 function watchOver(running: Scope): void {
-  const session = wants(state).guard;
-  const orders = ordersOf(state);
-  if (session === null || orders === null) return;
-  const backoff = new Backoff(1_000, 30_000);
-  const load = () =>
-    import("./guard/guard.ts").then(
-      ({ Guard }) => {
-        if (running.closed) return;
-        guard = new Guard(
-          { session, watermark: orders.watermark },
-          {
-            on: player.surface,
-            own: () => page.inFront(),
-            now,
-            send: (signals) => feed?.send({ type: "signals", signals }) === true,
-          },
-          running,
-        );
-        running.defer(() => {
-          guard = null;
-        });
-        noteProtections();
+  const orders = wants(state).guard;
+  if (orders === null) return;
+  const backoff = new Backoff(1_000, 5_000);
+  running.after(UNGUARDED_MS, () => {
+    if (guard === null) dispatch({ type: "guards", missing: true });
+  });
+  const begin = ({ Guard: Made }: typeof import("./guard/guard.ts")) => {
+    if (running.closed) return;
+    guard = new Made(
+      orders,
+      {
+        on: player.surface,
+        own: () => page.isInFront,
+        now,
+        send: (signals) => feed?.send({ type: "signals", signals }) === true,
       },
-      () => void running.after(backoff.next(), load),
+      running,
     );
-  void load();
+    running.defer(() => {
+      guard = null;
+    });
+    if (state.unguarded) dispatch({ type: "guards", missing: false });
+    noteProtections();
+  };
+  const load = (from: Promise<typeof import("./guard/guard.ts")>) =>
+    void from.then(begin, (error: unknown) =>
+      running.after(backoff.next(), () => load(guardAgain(error, backoff.tries))),
+    );
+  load(import("./guard/guard.ts"));
+}
+
+/**
+ * Browsers keep in mind that a module could not be fetched and do not ask for it again, but for one of another address.
+ * Most of them name the address that failed.
+ */
+function guardAgain(error: unknown, tries: number): Promise<typeof import("./guard/guard.ts")> {
+  const failed = /https?:\S+\.js/.exec(String(error))?.[0];
+  if (failed === undefined || !failed.startsWith(`${location.origin}/`)) return import("./guard/guard.ts");
+  return import(/* @vite-ignore */ `${failed}?${tries}`);
 }
 
 /** What protects the picture right now, if that has changed. */
@@ -310,7 +331,7 @@ function noteProtections(): void {
 
 function listen(path: string, running: Scope): void {
   const signal = running.signal();
-  let wondered = Number.NEGATIVE_INFINITY;
+  let wondering = false;
   const listening = new Feed(path, {
     open: () => dispatch({ type: "feed_open" }),
     lost: () => {
@@ -324,12 +345,25 @@ function listen(path: string, running: Scope): void {
     bye: (reason, message) => dispatch({ type: "bye", reason, message }),
     takeover: (question) => dispatch({ type: "takeover", question }),
     takeoverOver: (id, state) => dispatch({ type: "takeover_over", id, state }),
+    guarded: (mark) => {
+      const orders = ordersOf(state);
+      const known = orders === null ? null : orders.watermark !== null;
+      if (mark === known || wondering) return;
+      // The organiser changed it while we watched.
+      wondering = true;
+      running.after(
+        Math.random() * ORDERS_SPREAD_MS,
+        () =>
+          void api.current(signal).then((answer) => {
+            wondering = false;
+            if (answer?.type !== "session" || running.closed) return;
+            // Of the rest the feed tells sooner: an answer that is on its way may be older than what it said.
+            const { id, guard } = answer.session;
+            dispatch({ type: "orders", session: id, guard });
+          }),
+      );
+    },
     beat: (nonce) => {
-      // Asked, and without a key: the organiser began to guard the event while we watched.
-      if (ordersOf(state) === null && performance.now() - wondered > WONDER_MS) {
-        wondered = performance.now();
-        void api.current(signal).then((answer) => answer !== null && !running.closed && dispatch(answer));
-      }
       const measure = player.measure();
       const seen = { positionMs: measure?.positionMs ?? null, frames: measure?.framesShown ?? 0 };
       const beat =
@@ -346,7 +380,7 @@ function listen(path: string, running: Scope): void {
         height: measure?.height ?? null,
         stalls: measure?.stalls ?? 0,
         position_ms: measure?.positionMs ?? null,
-        visible: !document.hidden,
+        visible: !isHidden(),
         playing: player.status === "playing",
       };
     },
@@ -367,15 +401,24 @@ scope.listen(player, "change", () => {
 });
 scope.listen(player, "refused", () => dispatch({ type: "media_refused" }));
 
-/** The code in the link is for this page only: neither the server nor the history needs to see it. */
-function takeFragment(): void {
+/** The code in the link is for this page only: it goes into bodies, never into an address or the history. */
+function takeFragment(): string | null {
   const code = fromFragment(location.hash);
-  if (code === null) return;
+  if (code === null) return null;
   page.fillIn(code);
   history.replaceState(null, "", location.pathname + location.search);
+  return code;
 }
-takeFragment();
-scope.listen(window, "hashchange", takeFragment);
+/** The code of the link that this page was opened by, until the server was told. */
+let opened = takeFragment();
+scope.listen(window, "hashchange", () => void takeFragment());
+
+/** Once, when it is known who we are: somebody who is in has opened their link before. */
+function tellOpening(session: Answer | null): void {
+  if (session === null || session.type === "trouble") return;
+  if (session.type === "no_session" && opened !== null) api.opened(opened);
+  opened = null;
+}
 
 page.draw(state);
 if (event === "") dispatch({ type: "missing" });

@@ -134,6 +134,37 @@ describe("redeeming a code", () => {
   });
 });
 
+describe("an opened link", () => {
+  test("is told with its code in the body, also by a page that is closed at once", () => {
+    const sent: [string, RequestInit][] = [];
+    vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
+      sent.push([url, init]);
+      return new Response(null, { status: 204 });
+    });
+    new Api("evt_1", new ServerClock()).opened(CODE);
+    expect(sent).toHaveLength(1);
+    const [url, init] = sent[0] ?? ["", {}];
+    expect(url).toBe("/api/v1/events/evt_1/openings");
+    expect(init).toMatchObject({
+      method: "POST",
+      keepalive: true,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ code: CODE }),
+    });
+  });
+
+  test("that nobody hears of keeps nobody from coming in", async () => {
+    vi.stubGlobal("fetch", (url: string) =>
+      url.endsWith("/openings")
+        ? Promise.reject(new TypeError("failed to fetch"))
+        : Promise.resolve(new Response(JSON.stringify(SESSION), { status: 201 })),
+    );
+    const api = new Api("evt_1", new ServerClock());
+    api.opened(CODE);
+    expect(await api.redeem(CODE, null, 0, signal)).toMatchObject({ type: "session" });
+  });
+});
+
 describe("asking who we are", () => {
   test.each([401, 403, 404, 410])("%i means: nobody", async (status) => {
     expect(await answering(status, { code: "x" }).current(signal)).toEqual({ type: "no_session" });

@@ -1,11 +1,12 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { DETECTORS, isNative, taken } from "../src/guard/detectors.ts";
+import { DETECTORS, getterOf, isNative, taken } from "../src/guard/detectors.ts";
 import { pictureOn, placeIn, SLOT_MS, seedOf, slotAt } from "../src/guard/place.ts";
 import { type Name, REPEAT_MS, Report, SIGNALS_MAX, type Signal, Steady } from "../src/guard/report.ts";
 import { BITS, Standing } from "../src/guard/standing.ts";
 import { fromBase64url, Heart } from "../src/net/heartbeat.ts";
 import { hmac } from "../src/net/sha256.ts";
+import { reader, shadows } from "../src/sight.ts";
 
 const seed = seedOf("00112233445566778899aabbccddeeff".repeat(2)) ?? new Uint8Array();
 
@@ -160,6 +161,50 @@ test("a guard that fell is told once although it stands again", () => {
   expect(standing.tell()).toBe(BITS.watching);
   expect(standing.tell()).toBe(BITS.watermark_dom | BITS.watching);
   expect(Object.values(BITS).reduce((sum, bit) => sum + bit, 0)).toBe(255);
+});
+
+test("what could not be looked at is not claimed, and did not fall", () => {
+  const standing = new Standing();
+  standing.set("watermark_hit", true);
+  standing.set("watching", true);
+  standing.forget("watermark_hit");
+  expect(standing.tell()).toBe(BITS.watching);
+  standing.set("watermark_hit", true);
+  expect(standing.tell()).toBe(BITS.watermark_hit | BITS.watching);
+});
+
+describe("what the guards go by", () => {
+  class Page {
+    get hidden(): boolean {
+      return false;
+    }
+  }
+
+  test("is what the browser says, whatever is written over it later, and that it was written is seen", () => {
+    const [hidden, page] = [reader(Page, "hidden"), new Page()];
+    expect(shadows(page, ["hidden"])).toEqual([]);
+    Object.defineProperty(page, "hidden", { get: () => true });
+    expect([page.hidden, hidden(page)]).toEqual([true, false]);
+    expect(shadows(page, ["hidden", "visibilityState"])).toEqual(["hidden"]);
+    Object.defineProperty(Page.prototype, "hidden", { get: () => true });
+    expect(hidden(page)).toBe(false);
+  });
+
+  test("has a getter of the browser's own, or none", () => {
+    const asText = Function.prototype.toString;
+    expect(isNative(asText, "size", getterOf(Map.prototype, "size"))).toBe(true);
+    expect(isNative(asText, "size", getterOf(Array.prototype, "size"))).toBe(true);
+    for (const value of [{ get: () => true }, { value: true }, { value: false }, { value: null }]) {
+      const replaced = Object.defineProperty({}, "size", value);
+      expect(isNative(asText, "size", getterOf(replaced, "size"))).toBe(false);
+    }
+  });
+
+  test("is asked of every device, and what says that nobody looks also in the background", () => {
+    const of = (name: Name) => DETECTORS.find((detector) => detector.name === name);
+    expect(of("automation")?.desktop).toBeUndefined();
+    expect(of("api_patched")?.always).toBe(true);
+  });
 });
 
 describe("the size of the window", () => {

@@ -414,8 +414,8 @@ describe("what protects", () => {
   test("begins with the first frame and lasts over an interruption, not over the session", () => {
     expect(wants(inside("live")).guard).toBeNull();
     expect(wants(then(inside("live"), media("starting"))).guard).toBeNull();
-    expect(wants(watching).guard).toBe("ses_1");
-    expect(wants(then(watching, media("waiting"))).guard).toBe("ses_1");
+    expect(wants(watching).guard).toEqual({ session: "ses_1", watermark: null });
+    expect(wants(then(watching, media("waiting"))).guard).toEqual(wants(watching).guard);
     expect(wants(then(watching, { type: "leave" })).guard).toBeNull();
     const other = then(watching, {
       type: "session",
@@ -424,6 +424,33 @@ describe("what protects", () => {
       broadcast: "live",
     });
     expect(wants(other).guard).toBeNull();
+  });
+
+  test("follows what the organiser changes while it is watched, and nothing that is about another session", () => {
+    const watermark = { lines: ["Ana"], seed: "00" };
+    const guard = { heartbeatKey: "AA", heartbeatMs: 5_000, watermark };
+    const marked = then(watching, { type: "orders", session: "ses_1", guard });
+    expect(wants(marked).guard).toEqual({ session: "ses_1", watermark });
+    expect(marked.media).toEqual(watching.media);
+    expect(wants(then(marked, { type: "orders", session: "ses_1", guard: null })).guard).toBeNull();
+    expect(wants(then(watching, { type: "orders", session: "ses_2", guard })).guard?.watermark).toBeNull();
+  });
+
+  test("covers the picture while what guards it cannot be fetched, and not where nobody asks for it", () => {
+    const missing = then(watching, { type: "guards", missing: true });
+    expect([scene(missing), wants(missing).hold]).toEqual(["unguarded", "cover"]);
+    expect(wants(missing).guard, "it is fetched on").toEqual(wants(watching).guard);
+    const stopped = then(missing, media("paused"));
+    expect(scene(stopped)).toBe("unguarded");
+    const there = then(stopped, { type: "guards", missing: false });
+    expect([scene(there), wants(there).hold]).toEqual(["live", null]);
+    const unasked = then(stopped, { type: "orders", session: "ses_1", guard: null });
+    expect([scene(unasked), wants(unasked).hold]).toEqual(["live", null]);
+    expect(then(missing, { type: "leave" }).unguarded).toBe(false);
+  });
+
+  test("a picture that this browser cannot open is said at once", () => {
+    expect(scene(then(inside("live"), media("starting", "sealed")))).toBe("sealed");
   });
 
   test("is not wanted where the server does not ask for it", () => {

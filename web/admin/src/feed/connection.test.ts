@@ -19,6 +19,7 @@ class FakeWorld implements World {
   sockets: FakeSocket[] = [];
   urls: string[] = [];
   #now = 1_000;
+  #slept = 0;
   #timers: { at: number; task: () => void }[] = [];
   connect(url: string) {
     const socket = new FakeSocket();
@@ -27,7 +28,11 @@ class FakeWorld implements World {
     return socket;
   }
   now() {
-    return this.#now;
+    return this.#now + this.#slept;
+  }
+  /** The clock goes on and timers do not; or somebody sets it. */
+  sleep(ms: number) {
+    this.#slept += ms;
   }
   after(ms: number, task: () => void) {
     const timer = { at: this.#now + ms, task };
@@ -84,6 +89,8 @@ const snapshot = JSON.stringify({
   viewers: [],
   more: false,
 });
+const resumed = JSON.stringify({ type: "resumed", seq: 7 });
+const alive = JSON.stringify({ type: "alive" });
 
 describe("the feed connection", () => {
   it("tells each message it understands and skips the others", () => {
@@ -136,12 +143,88 @@ describe("the feed connection", () => {
     expect(events.at(-1)?.type).toBe("lost");
   });
 
-  it("does not take a long quiet stream for a dead one", () => {
+  it("does not take a quiet room for a dead one while the server says that it is there", () => {
     const { world, events } = room();
     world.last.onmessage?.({ data: snapshot });
-    world.pass(3_600_000);
-    expect(events.at(-1)?.type).toBe("message");
+    for (let seconds = 0; seconds < 3_600; seconds += 10) {
+      world.pass(10_000);
+      world.last.onmessage?.({ data: alive });
+    }
+    expect(events.map((e) => e.type)).toEqual(["connecting", "message"]);
     expect(world.sockets).toHaveLength(1);
+  });
+
+  it("calls an open socket lost that has said nothing for half a minute, and comes back", () => {
+    const { world, events, refused } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.pass(20_000);
+    world.last.onmessage?.({ data: alive });
+    world.pass(29_999);
+    expect(world.last.closed).toBe(false);
+    world.pass(1);
+    expect(world.last.closed).toBe(true);
+    expect(events.at(-1)).toEqual({ type: "lost", at: 51_000, retryAt: 51_500, heardAt: 21_000 });
+    world.pass(500);
+    expect(world.sockets).toHaveLength(2);
+    world.last.onmessage?.({ data: resumed });
+    expect(events.at(-1)?.type).toBe("message");
+    expect(refused()).toBe(0);
+  });
+
+  it("takes a message it does not understand for a sign of life", () => {
+    const { world } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.pass(20_000);
+    world.last.onmessage?.({ data: JSON.stringify({ type: "new" }) });
+    world.pass(29_999);
+    expect(world.last.closed).toBe(false);
+    world.pass(1);
+    expect(world.last.closed).toBe(true);
+  });
+
+  it("goes by the last message when its timer comes late", () => {
+    const { world } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.sleep(60_000);
+    world.last.onmessage?.({ data: alive });
+    world.pass(29_999);
+    expect(world.last.closed).toBe(false);
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  it("comes back once after the machine slept", () => {
+    const { world } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.sleep(3_600_000);
+    world.pass(30_000);
+    expect(world.last.closed).toBe(true);
+    world.pass(500);
+    world.last.onmessage?.({ data: resumed });
+    world.pass(29_999);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("does not wait for its timer when somebody looks at the page again", () => {
+    const { world, connection, events } = room();
+    world.last.onmessage?.({ data: snapshot });
+    connection.retryNow();
+    expect(world.sockets).toHaveLength(1);
+    world.sleep(3_600_000);
+    connection.retryNow();
+    connection.retryNow();
+    expect(world.sockets).toHaveLength(2);
+    expect(world.sockets[0]?.closed).toBe(true);
+    expect(events.map((e) => e.type)).toEqual(["connecting", "message", "lost", "connecting"]);
+    world.pass(500);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("waits no longer because the clock was set back", () => {
+    const { world } = room();
+    world.last.onmessage?.({ data: snapshot });
+    world.sleep(-3_600_000);
+    world.pass(60_000);
+    expect(world.sockets[0]?.closed).toBe(true);
   });
 
   it("tries at once when asked, and opens only one socket", () => {

@@ -33,6 +33,12 @@ const RETRY_MAX_MS = 10_000;
 const HANDSHAKE_MAX_MS = 10_000;
 
 /**
+ * The server says something every ten seconds, if only that it is there; pings are not told to a page. A link that broke
+ * without a word leaves a socket that is open for ever: after so long a silence nothing more will come.
+ */
+const SILENCE_MAX_MS = 30_000;
+
+/**
  * How long to wait before attempt number `attempt` (0 = the first after a loss): doubling, capped, and
  * spread over half its length so that many pages do not return in one instant.
  */
@@ -50,7 +56,10 @@ export class FeedConnection {
   #cancel: (() => void) | null = null;
   #attempt = 0;
   #stopped = false;
+  /** When something was last known to be true: what a lost page says its numbers are from. */
   #heardAt: number | null = null;
+  /** When this socket last said anything at all, if only something this page does not understand. */
+  #aliveAt: number | null = null;
 
   /**
    * `url` is asked for each attempt: where to go on from is in it. `tell` hears every event in order. `refused` is called when a socket closed without a single message:
@@ -74,9 +83,13 @@ export class FeedConnection {
     this.#drop();
   }
 
-  /** Tries at once: the person asked, or the browser says the network is back. */
+  /** Tries at once: the person asked, looks at the page again, or the browser says the network is back. */
   retryNow(): void {
-    if (this.#stopped || this.#socket !== null) return;
+    if (this.#stopped) return;
+    if (this.#socket !== null) {
+      if (this.#silenceLeft() > 0) return;
+      this.#lose(false);
+    }
     this.#cancelTimer();
     this.#open();
   }
@@ -91,24 +104,47 @@ export class FeedConnection {
     this.#tell({ type: "connecting" });
     const socket = this.#world.connect(this.#url());
     this.#socket = socket;
+    this.#aliveAt = null;
     let heard = false;
     this.#cancel = this.#world.after(HANDSHAKE_MAX_MS, () => this.#lose(true));
     socket.onopen = () => {
       this.#tell({ type: "open" });
     };
     socket.onmessage = ({ data }) => {
+      const now = this.#world.now();
+      this.#aliveAt = now;
       const message: FeedMessage | null = typeof data === "string" ? parseFeedMessage(data) : null;
       if (message === null) return;
       if (!heard) {
         heard = true;
         this.#attempt = 0;
         this.#cancelTimer();
+        this.#listen();
       }
-      this.#heardAt = this.#world.now();
-      this.#tell({ type: "message", message, at: this.#heardAt });
+      this.#heardAt = now;
+      if (message.type !== "alive") this.#tell({ type: "message", message, at: now });
     };
     socket.onclose = () => this.#lose(!heard);
     socket.onerror = () => this.#lose(!heard);
+  }
+
+  /**
+   * Waits for a silence that is too long. A timer may come late (in the background, after a sleep), so the time of the
+   * last message decides, and not how often the timer came.
+   */
+  #listen(): void {
+    const left = this.#silenceLeft();
+    if (left <= 0) this.#lose(false);
+    else this.#cancel = this.#world.after(left, () => this.#listen());
+  }
+
+  /** How much longer the socket may say nothing. */
+  #silenceLeft(): number {
+    if (this.#aliveAt === null) return SILENCE_MAX_MS;
+    const now = this.#world.now();
+    // With a clock that was set back, the difference would be waited for as well.
+    this.#aliveAt = Math.min(this.#aliveAt, now);
+    return this.#aliveAt + SILENCE_MAX_MS - now;
   }
 
   #lose(refused: boolean): void {

@@ -30,7 +30,9 @@ export type FeedMessage =
       watching: number;
     }
   | { type: "counters"; seq: number; counters: Counters }
-  | { type: "changed"; seq: number; topics: Topic[] };
+  | { type: "changed"; seq: number; topics: Topic[] }
+  /** Nothing has changed, and the server is there; for the connection, which keeps it to itself. */
+  | { type: "alive" };
 
 /** How the connection is doing, in the words the page shows. */
 export type Link =
@@ -193,6 +195,8 @@ function understood(message: Record<string, unknown>): boolean {
       return isCount(message.seq) && isRecord(message.counters) && isCount(message.counters.watching);
     case "changed":
       return isCount(message.seq) && Array.isArray(message.topics);
+    case "alive":
+      return true;
     default:
       return false;
   }

@@ -60,6 +60,7 @@ export const room = {
   "signal.automation": "driven by a program",
   "signal.many_tabs": "several tabs",
   "signal.heartbeat_missed": "fetches, but no page answers",
+  "signal.watermark_absent": "plays without the mark",
   "signal.request_pattern": "fetches more than can be watched",
   "signal.fingerprint_change": "another browser",
   "signal.impossible_travel": "two places far apart",

@@ -91,7 +91,7 @@ export const setup = {
   "policy.rate_hint": "1 to 100. One a second is what an ordinary sender number carries.",
   "policy.budget": "Spending limit",
   "policy.budget_hint": "In the currency your SMS provider charges. Sending pauses when it is reached.",
-  "policy.quiet": "Quiet hours: send nothing at night",
+  "policy.quiet": "Quiet hours: send nothing but new codes at night",
   "policy.quiet_from": "From",
   "policy.quiet_to": "Until",
   "policy.quiet_zone": "Time zone",
@@ -577,7 +577,8 @@ export const setup = {
   "send.kind": "Occasion",
   "send.kind_hint.invitation": "Once to each person, however often you press send.",
   "send.kind_hint.reminder": "Once to each person. Brings the same code again.",
-  "send.kind_hint.new_code": "For people whose code was made anew. Once for each new code.",
+  "send.kind_hint.new_code":
+    "For people whose code was made anew. Once for each new code, also in quiet hours.",
   "send.channel": "By",
   "send.outbox":
     "No provider is set up: the messages stay in the outbox, where you can read them and try everything.",
@@ -653,7 +654,7 @@ export const setup = {
   "ready.room_size.todo": "",
   "ready.quiet.done": "",
   "ready.quiet.todo": "",
-  "ready.quiet.warn": "Codes sent in the last hour would wait for the end of your quiet hours",
+  "ready.quiet.warn": "Invitations sent in the last hour would wait for the end of your quiet hours",
   "ready.encoder.done": "Your encoder was seen",
   "ready.encoder.todo": "Your encoder was not seen yet",
   "ready.encoder.warn": "",

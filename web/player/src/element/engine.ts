@@ -8,14 +8,15 @@
  * Three intents are kept apart, because mixing them up is how players go wrong: the reader paused (never start by
  * ourselves), the reader went back in time (never pull them to live), the broadcaster is away (hold the picture).
  */
-import Hls, { type ErrorData, type HlsConfig, type Level } from "hls.js";
+import Hls, { type ErrorData, type Fragment, type HlsConfig, type Level } from "hls.js";
 import { Backoff } from "../backoff.ts";
 import type { ServerClock } from "../model/clock.ts";
 import { Scope } from "../scope.ts";
 import { closeOldKeys } from "./keys.ts";
 
 export type Status = "starting" | "playing" | "paused" | "waiting" | "finished";
-export type Trouble = "network" | "busy";
+/** `sealed`: encrypted in a way that this browser does not open, which no trying again mends. */
+export type Trouble = "network" | "busy" | "sealed";
 
 export interface EngineEvents {
   /** Something about `status`, `trouble`, `mutedByBrowser`, `levels` or `behindMs` may have changed. */
@@ -38,7 +39,7 @@ export interface Measure {
   readonly framesDropped: number | null;
   /** Frames that this source has shown; begins anew when it is built anew. */
   readonly framesShown: number;
-  /** How what plays is encrypted, in the playlist's word for it. */
+  /** How what plays is encrypted, in the playlist's word for it; `unknown` where the browser's own player reads it. */
   readonly encryption: string | null;
   readonly stalls: number;
   readonly positionMs: number | null;
@@ -77,9 +78,12 @@ const retry = (maxNumRetry: number, retryDelayMs: number) => ({
   backoff: "linear" as const,
 });
 
+/** Encrypted Media Extensions: browsers have them on pages that came by https, and on their own machine. */
+const opensSamples = () => typeof navigator.requestMediaKeySystemAccess === "function";
+
 /** ClearKey, for broadcasts that are sealed by samples; a playlist says whether it is needed at all. */
 function licences(src: string): Partial<HlsConfig> {
-  if (typeof navigator.requestMediaKeySystemAccess !== "function") return {};
+  if (!opensSamples()) return {};
   const scheme = { audioEncryptionScheme: "cbcs", videoEncryptionScheme: "cbcs" };
   return {
     emeEnabled: true,
@@ -97,6 +101,12 @@ function licences(src: string): Partial<HlsConfig> {
     },
     drmSystemOptions: scheme,
   };
+}
+
+/** How the newest of `fragments` is encrypted, in the playlist's word for it. */
+function methodOf(fragments: readonly Fragment[] | undefined): string | null {
+  const method = Object.values(fragments?.at(-1)?.levelkeys ?? {})[0]?.method;
+  return method === undefined || method === "NONE" ? null : method;
 }
 
 /** Initialization data of the format "keyids", https://www.w3.org/TR/eme-initdata-keyids/ */
@@ -290,7 +300,7 @@ export class Engine {
       bandwidthBps: Number.isFinite(estimate) ? estimate : null,
       framesDropped: frames?.droppedVideoFrames ?? null,
       framesShown: Math.max(0, (frames?.totalVideoFrames ?? 0) - (frames?.droppedVideoFrames ?? 0)),
-      encryption: hls?.latestLevelDetails?.encryptedFragments.at(-1)?.decryptdata?.method ?? null,
+      encryption: hls === null ? "unknown" : methodOf(hls.latestLevelDetails?.fragments),
       stalls: this.#stalls,
       positionMs: this.#started ? Math.round(video.currentTime * 1000) : null,
     };
@@ -402,7 +412,11 @@ export class Engine {
     hls.on(Hls.Events.FRAG_BUFFERED, () => this.#healthy());
     hls.on(Hls.Events.LEVELS_UPDATED, () => this.events.changed());
     hls.on(Hls.Events.MANIFEST_PARSED, () => this.events.changed());
-    hls.on(Hls.Events.LEVEL_LOADED, (_, data) => this.#sampleClock(data.networkDetails, data.stats.loading));
+    hls.on(Hls.Events.LEVEL_LOADED, (_, data) => {
+      this.#sampleClock(data.networkDetails, data.stats.loading);
+      const method = methodOf(data.details.fragments);
+      if (method?.startsWith("SAMPLE-AES") === true && !opensSamples()) this.#sealed();
+    });
     closeOldKeys(hls, video);
     hls.loadSource(src);
     hls.attachMedia(video);
@@ -434,7 +448,16 @@ export class Engine {
     this.#hlsScope = null;
   }
 
+  /** Nothing that is tried here opens it: gives up, and says so. */
+  #sealed(): void {
+    this.#trouble = "sealed";
+    // Not inside its own event.
+    this.#scope.after(0, () => this.#tearDown());
+    this.events.changed();
+  }
+
   #rebuild(): void {
+    if (this.#trouble === "sealed") return;
     this.#build();
     this.#startCure();
     if (!this.#userPaused) this.play();
@@ -456,8 +479,13 @@ export class Engine {
   }
 
   #failed(data: ErrorData): void {
+    if (this.#trouble === "sealed") return;
     const code = data.response?.code ?? 0;
     if (code === 401 || code === 403 || code === 410) this.events.refused();
+    if (data.details === Hls.ErrorDetails.KEY_SYSTEM_NO_ACCESS) {
+      this.#sealed();
+      return;
+    }
     if (data.type === Hls.ErrorTypes.NETWORK_ERROR && data.details !== Hls.ErrorDetails.FRAG_GAP) {
       this.#trouble = code === 429 || code >= 500 ? "busy" : "network";
       this.events.changed();
@@ -493,7 +521,7 @@ export class Engine {
 
   #healthy(): void {
     this.#backoff.reset();
-    if (this.#trouble === null) return;
+    if (this.#trouble === null || this.#trouble === "sealed") return;
     this.#trouble = null;
     this.events.changed();
   }
@@ -541,7 +569,7 @@ export class Engine {
   #watch(): void {
     const { video } = this;
     const now = performance.now();
-    if (this.#userPaused || this.#finished) {
+    if (this.#userPaused || this.#finished || this.#trouble === "sealed") {
       this.#stillSince = null;
       return;
     }

@@ -2,7 +2,7 @@
  * `<stagedoor-player src="…/index.m3u8">`: a live picture that keeps itself going, and its controls.
  *
  * Attributes in: `src` (playing begins when it is set, ends when it is removed), `holding` (the broadcaster is
- * away: hold the picture), `held` (`pause` or `blur`: until the reader has read why), `muted` (begin without sound). Attributes out, for whoever watches from outside:
+ * away: hold the picture), `held` (`pause` or `blur`: until the reader has read why; `cover`: stopped and not shown), `muted` (begin without sound). Attributes out, for whoever watches from outside:
  * `data-status`, `data-playing` (`true` while the picture moves), `data-latency-ms`, `data-at-live`, `data-muted`.
  * Events: `change` (any of the getters may have changed), `refused` (the server said no to a playlist or part).
  * Slot `veil`: words over a held picture; present ones hide the loading sign.
@@ -28,6 +28,8 @@ const loadEngine = () => import("./engine.ts");
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(css);
 
+/** What `held` stops the picture for. */
+const STOPS = ["pause", "cover"];
 /** A window shorter than this (seconds) is not worth a scrubber. */
 const SCRUB_MIN_S = 20;
 const STEP_S = 10;
@@ -88,7 +90,7 @@ export class StagedoorPlayer extends HTMLElement {
       this.#start();
     } else if (this.#engine !== null) {
       if (name === "holding") this.#engine.holding = now !== null;
-      else this.#engine.stopped = now === "pause";
+      else this.#engine.stopped = STOPS.includes(now ?? "");
     }
   }
 
@@ -160,7 +162,7 @@ export class StagedoorPlayer extends HTMLElement {
             this.#engine = null;
           });
           engine.holding = this.hasAttribute("holding");
-          engine.stopped = this.getAttribute("held") === "pause";
+          engine.stopped = STOPS.includes(this.getAttribute("held") ?? "");
           this.#changed();
         },
         () => void playback.after(backoff.next(), load),

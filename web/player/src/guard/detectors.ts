@@ -4,6 +4,7 @@
  * the server's. What no page can see (a recorder in the operating system, a camera, `captureStream()`) is not here.
  */
 import { Scope } from "../scope.ts";
+import { isHidden } from "../sight.ts";
 import type { Stage } from "./mark.ts";
 import { type Name, Steady } from "./report.ts";
 
@@ -21,6 +22,8 @@ export interface Detector {
   readonly name: Name;
   /** Phones have no tools to find and no time to spare. */
   readonly desktop?: true;
+  /** Asked in the background as well: a page is in the background by the word of a function that may be replaced. */
+  readonly always?: true;
   /** Called once; looks on its own, or answers with what to do every ten seconds while the page is visible. */
   start(watch: Watch): (() => void) | undefined;
 }
@@ -188,7 +191,7 @@ export const DETECTORS: readonly Detector[] = [
           worker.postMessage("");
           asking.after(PAUSE_MS, () => {
             // A page that was late itself has learnt nothing.
-            if (performance.now() - asked < PAUSE_MS * 2 && !document.hidden) misses += 1;
+            if (performance.now() - asked < PAUSE_MS * 2 && !isHidden()) misses += 1;
             if (misses >= 2) seen();
             asking.close();
           });
@@ -209,8 +212,10 @@ export const DETECTORS: readonly Detector[] = [
     },
   },
   {
-    // Honest: extensions that protect privacy put themselves in front of a few of these; so they are named.
+    // Honest: extensions that protect privacy, or keep pages from knowing that they are left, put themselves in front of
+    // a few of these; so they are named.
     name: "api_patched",
+    always: true,
     start({ seen }) {
       const asText = nativeToString();
       if (asText === null) return undefined;
@@ -280,7 +285,7 @@ export const DETECTORS: readonly Detector[] = [
       let away: (() => void) | undefined;
       scope.listen(document, "visibilitychange", () => {
         away?.();
-        away = document.hidden ? scope.after(SETTLED_MS, () => seen()) : undefined;
+        away = isHidden() ? scope.after(SETTLED_MS, () => seen()) : undefined;
       });
       return undefined;
     },
@@ -305,9 +310,9 @@ export const DETECTORS: readonly Detector[] = [
     },
   },
   {
-    // Honest: kiosks, assistive tools and tests are driven by programs too: never alone.
+    // Honest: kiosks, assistive tools and tests are driven by programs too: never alone. A browser without a screen has no
+    // mouse either, so it is asked on every device.
     name: "automation",
-    desktop: true,
     start({ seen }) {
       return () => {
         const signs = [
@@ -378,7 +383,16 @@ function natives(): readonly [string, unknown][] {
     ["fillText", CanvasRenderingContext2D.prototype.fillText],
     ["appendBuffer", typeof SourceBuffer === "function" ? SourceBuffer.prototype.appendBuffer : undefined],
     ["MediaRecorder", typeof MediaRecorder === "function" ? MediaRecorder : undefined],
+    ["hidden", getterOf(Document.prototype, "hidden")],
+    ["visibilityState", getterOf(Document.prototype, "visibilityState")],
+    ["paused", getterOf(HTMLMediaElement.prototype, "paused")],
   ];
+}
+
+/** The getter of `name`; whatever stands in its place, which is none; `undefined` where there is no such property. */
+export function getterOf(prototype: object, name: string): unknown {
+  const found = Object.getOwnPropertyDescriptor(prototype, name);
+  return found && (found.get ?? found.value ?? null);
 }
 
 type AsText = (this: unknown) => string;
@@ -388,8 +402,8 @@ export function isNative(asText: AsText, name: string, value: unknown): boolean 
   if (value === undefined) return true;
   if (typeof value !== "function") return false;
   try {
-    // A proxy calls itself by no name.
-    return new RegExp(`^function ${name}\\(\\) \\{\\s*\\[native code\\]\\s*\\}$`).test(
+    // A proxy calls itself by no name; a getter by its property's, in some browsers with a word before it.
+    return new RegExp(`^function (?:get )?${name}\\(\\) \\{\\s*\\[native code\\]\\s*\\}$`).test(
       asText.call(value).trim(),
     );
   } catch {

@@ -3,6 +3,7 @@
  * page can see. Loaded when the first frame was shown, on its own; it sees, says and puts back, and decides nothing.
  */
 import type { Scope } from "../scope.ts";
+import { IN_SIGHT, isHidden, PLAYS, shadows } from "../sight.ts";
 import { DETECTORS } from "./detectors.ts";
 import { Guards, type Own } from "./guards.ts";
 import { Mark, type Stage } from "./mark.ts";
@@ -19,7 +20,7 @@ export interface Orders {
 
 export interface Surroundings {
   readonly on: Stage;
-  /** What of the page itself stands over the picture right now. */
+  /** Whether something of the page itself stands over the picture right now, by what the page knows. */
   readonly own: Own;
   /** The server's time, milliseconds since the epoch. */
   now(): number;
@@ -35,6 +36,8 @@ const FIRST_MS = [1_500, 4_000] as const;
 export class Guard {
   readonly #standing = new Standing();
   readonly #guards: Guards | null = null;
+  /** Tells what was written over what the guards go by. */
+  readonly #written: () => void;
 
   constructor(orders: Orders, around: Surroundings, scope: Scope) {
     const report = new Report();
@@ -43,6 +46,10 @@ export class Guard {
       report.note(name, detail, performance.now());
     };
     scope.every(FLUSH_MS, () => report.flush(around.send));
+    this.#written = () => {
+      const names = [...shadows(document, IN_SIGHT), ...shadows(around.on.video, PLAYS)];
+      if (names.length > 0) seen("api_patched", names.join(" "));
+    };
 
     const { watermark, session } = orders;
     const seed = watermark === null ? null : seedOf(watermark.seed);
@@ -55,16 +62,20 @@ export class Guard {
     this.#standing.set("api_patched", true);
     const probes = DETECTORS.filter((detector) => detector.desktop !== true || desktop).map((detector) => {
       const said = (detail?: string) => seen(detector.name, detail);
+      const marked = this.#guards !== null;
       try {
-        return detector.start({ scope, on: around.on, session, marked: this.#guards !== null, seen: said });
+        const ask = detector.start({ scope, on: around.on, session, marked, seen: said });
+        return { ask, always: detector.always };
       } catch {
         // A browser that lacks what it needs is none to be suspected.
-        return undefined;
+        return {};
       }
     });
     const probe = () => {
-      if (document.hidden) return;
-      for (const ask of probes) {
+      this.#written();
+      const hidden = isHidden();
+      for (const { ask, always } of probes) {
+        if (hidden && always !== true) continue;
         try {
           ask?.();
         } catch {
@@ -79,6 +90,7 @@ export class Guard {
 
   /** Looks at once and answers with the guards that stand; for the heartbeat. */
   tell(): number {
+    this.#written();
     this.#guards?.look();
     return this.#standing.tell();
   }

@@ -7,6 +7,7 @@
  * picture. What is undone is put back.
  */
 import type { Scope } from "../scope.ts";
+import { isHidden, isPlaying } from "../sight.ts";
 import type { Mark, Stage } from "./mark.ts";
 import { pictureOn } from "./place.ts";
 import { type Name, Steady } from "./report.ts";
@@ -14,13 +15,16 @@ import type { Standing } from "./standing.ts";
 
 export type Seen = (name: Name, detail?: string) => void;
 
-/** What stands over the picture by the page's own doing: dialogs, a notice. */
-export type Own = () => readonly Element[];
+/** Whether something stands over the picture by the page's own doing: dialogs, a notice. */
+export type Own = () => boolean;
 
 /** Guards that wait a moment before they say something. */
-type Lasting = "watermark_style" | "watermark_geometry" | "watermark_occlusion" | "watermark_hit";
+const LASTING = ["watermark_style", "watermark_geometry", "watermark_occlusion", "watermark_hit"] as const;
+type Lasting = (typeof LASTING)[number];
 
 const LOOK_MS = 1_000;
+/** A page in the background plays unseen by the guards; after this they say nothing any more, for or against. */
+const UNSEEN_MS = 10_000;
 /** Reading the canvas back and touching the page, which works its whole style out anew, are dearer. */
 const DEAR_EVERY_MS = 3_500;
 /** A rotation, a resize, a hop: for so long rectangles do not agree. */
@@ -47,6 +51,8 @@ export class Guards {
   #touched = Number.NEGATIVE_INFINITY;
   #read = Number.NEGATIVE_INFINITY;
   #repairs = { since: 0, count: 0 };
+  /** When the picture was last looked at, or stood still: then it is as it was last seen. */
+  #looked = performance.now();
   /** What the browser says about whether the mark is seen; `null` where it cannot say. */
   #visible: boolean | null = null;
 
@@ -72,7 +78,15 @@ export class Guards {
     const { seen, standing } = this;
     const now = performance.now();
     this.#dom();
-    if (document.hidden || !playing(this.on.video)) return;
+    if (!isPlaying(this.on.video)) {
+      this.#looked = now;
+      return;
+    }
+    if (isHidden()) {
+      this.#unseen(now);
+      return;
+    }
+    this.#looked = now;
     const settled = this.mark.settledMs() >= GRACE_MS;
     const judge = (name: Lasting, detail: string | null) => {
       standing.set(name, detail === null);
@@ -92,6 +106,13 @@ export class Guards {
       this.#read = now;
       this.#pixels();
     }
+  }
+
+  /** In the background nothing is drawn: no sign of anything, and no word that all is well. */
+  #unseen(now: number): void {
+    for (const name of LASTING) this.#steady[name].is(false, now);
+    if (now - this.#looked < UNSEEN_MS) return;
+    for (const name of [...LASTING, "watermark_pixels"] as const) this.standing.forget(name);
   }
 
   // ---- the tree
@@ -214,7 +235,7 @@ export class Guards {
   }
 
   #occlusion(now: number): void {
-    const unsure = this.#visible === null || this.own().length > 0 || !this.#guaranteed();
+    const unsure = this.#visible === null || this.own() || !this.#guaranteed();
     const covered = !unsure && this.#visible === false;
     this.standing.set("watermark_occlusion", !unsure && !covered);
     if (this.#steady.watermark_occlusion.is(covered, now)) this.seen("watermark_occlusion", "covered");
@@ -237,8 +258,7 @@ export class Guards {
     const { canvas, host } = this.mark;
     const { player, root } = this.on;
     const rect = canvas.getBoundingClientRect();
-    const own = this.own();
-    if (own.length > 0) return null;
+    if (this.own()) return null;
     const sheets = [document, root] as const;
     // Copies: what the property answers with changes with it.
     const before = sheets.map((scope) => [...scope.adoptedStyleSheets]);
@@ -276,10 +296,6 @@ export class Guards {
     this.standing.set("watermark_pixels", intact === true);
     if (intact === false) this.seen("watermark_pixels", "not as drawn");
   }
-}
-
-function playing(video: HTMLVideoElement): boolean {
-  return !video.paused && !video.ended && video.readyState >= 2;
 }
 
 function has(value: string): boolean {

@@ -1,6 +1,7 @@
 /**
  * Which guards stand, as the bits that go into the heartbeat: a bit is set while its guard works in this browser, sees
- * nothing, and saw nothing since the last answer.
+ * nothing, and saw nothing since the last answer. What could not be looked at for a while (a page in the background that
+ * plays) has no bit either.
  */
 export const BITS = {
   watermark_dom: 1,
@@ -24,6 +25,11 @@ export class Standing {
     const bit = BITS[guard];
     if (!stands && (this.#now & bit) !== 0) this.#fell |= bit;
     this.#now = stands ? this.#now | bit : this.#now & ~bit;
+  }
+
+  /** Says nothing about `guard` any more: nobody could look for too long. It did not fall. */
+  forget(guard: Guarded): void {
+    this.#now &= ~BITS[guard];
   }
 
   stands(guard: Guarded): boolean {

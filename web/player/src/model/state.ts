@@ -51,7 +51,7 @@ export interface Protections {
   readonly watermark: "none" | "on" | "off";
   /** The server asks and is answered. */
   readonly heartbeat: boolean;
-  /** What the media is encrypted with, as the player decrypts it. */
+  /** What the media is encrypted with, as the player decrypts it; `unknown` where the browser does so and tells nobody. */
   readonly encryption: string | null;
   readonly tls: boolean;
 }
@@ -178,7 +178,8 @@ export type Phase =
 /** What the player says of itself. */
 export interface Media {
   readonly status: "off" | "starting" | "playing" | "paused" | "waiting" | "finished";
-  readonly trouble: Trouble | null;
+  /** `sealed`: encrypted in a way that this browser does not open. */
+  readonly trouble: Trouble | "sealed" | null;
   /** The browser allowed playing only without sound, and the reader has not asked for silence. */
   readonly mutedByBrowser: boolean;
   /** Since when the picture has not moved, though it should. */
@@ -208,6 +209,8 @@ export interface State {
   /** A picture has been shown in this session: there is something to guard. */
   readonly shown: boolean;
   readonly caution: Caution | null;
+  /** What guards the picture could not be fetched in time. */
+  readonly unguarded: boolean;
   readonly protections: Protections;
 }
 
@@ -268,7 +271,7 @@ export type Fact = { readonly now: number } & (
   | {
       readonly type: "media";
       readonly status: Media["status"];
-      readonly trouble: Trouble | null;
+      readonly trouble: Media["trouble"];
       readonly mutedByBrowser: boolean;
     }
   | { readonly type: "media_refused" }
@@ -276,6 +279,10 @@ export type Fact = { readonly now: number } & (
   /** The reader has read it. */
   | { readonly type: "acknowledge" }
   | { readonly type: "protections"; readonly protections: Protections }
+  /** What guards the picture is there, or could not be fetched in time. */
+  | { readonly type: "guards"; readonly missing: boolean }
+  /** What the server wants of the page now: the organiser may have changed it. */
+  | { readonly type: "orders"; readonly session: string; readonly guard: GuardOrders | null }
   | { readonly type: "leave" }
   | { readonly type: "again" }
 );
@@ -313,6 +320,7 @@ export function initial(now: number): State {
     guests: null,
     shown: false,
     caution: null,
+    unguarded: false,
     protections: UNPROTECTED,
   };
 }
@@ -359,6 +367,7 @@ export function reduce(before: State, fact: Fact): State {
         guests: same ? state.guests : null,
         shown: same && state.shown,
         caution: same ? state.caution : null,
+        unguarded: same && state.unguarded,
         protections: same ? state.protections : UNPROTECTED,
       };
       return withBroadcast(next, fact.broadcast);
@@ -535,6 +544,13 @@ export function reduce(before: State, fact: Fact): State {
     case "protections":
       return phase.name === "in" ? { ...state, protections: fact.protections } : state;
 
+    case "guards":
+      return phase.name === "in" ? { ...state, unguarded: fact.missing } : state;
+
+    case "orders":
+      if (phase.name !== "in" || phase.session.id !== fact.session) return state;
+      return { ...state, phase: { name: "in", session: { ...phase.session, guard: fact.guard } } };
+
     case "media_refused":
       return phase.name === "in" ? { ...state, doubt: true } : state;
 
@@ -601,6 +617,7 @@ function out(state: State, reason: OutReason, message: string | null = null): St
     guests: null,
     shown: false,
     caution: null,
+    unguarded: false,
     protections: UNPROTECTED,
   };
 }
@@ -640,7 +657,9 @@ export type Scene =
   | "ended"
   | "out"
   | "lost"
-  | "busy";
+  | "busy"
+  | "unguarded"
+  | "sealed";
 
 export function scene(state: State): Scene {
   const { phase, media, broadcast } = state;
@@ -658,10 +677,13 @@ export function scene(state: State): Scene {
     case "in":
       break;
   }
+  if (isUnguarded(state)) return "unguarded";
   const moving = media.status === "playing" || media.status === "paused";
   // A picture that moves needs no words, whatever else is broken.
   if (moving) return "live";
   if (broadcast === "ended" && (media.status === "off" || media.status === "finished")) return "ended";
+  // Waiting mends nothing.
+  if (media.trouble === "sealed") return "sealed";
   if (media.trouble !== null && longSince(state, media.waitingSince, STALL_GRACE_MS))
     return troubled(media.trouble);
   if (longSince(state, state.feedDownSince, FEED_GRACE_MS)) return troubled(state.trouble ?? "network");
@@ -673,6 +695,12 @@ export function scene(state: State): Scene {
     default:
       return media.status === "waiting" ? "live" : "starting";
   }
+}
+
+/** The picture is to be guarded, and what guards it cannot be fetched: it is not shown meanwhile. */
+export function isUnguarded({ phase, media, unguarded }: State): boolean {
+  const orders = phase.name === "in" ? phase.session.guard : null;
+  return unguarded && orders !== null && media.status !== "off" && media.status !== "finished";
 }
 
 function troubled(trouble: Trouble): "lost" | "busy" {
@@ -692,10 +720,10 @@ export interface Wants {
   readonly prove: Challenge | null;
   readonly feed: string | null;
   readonly media: string | null;
-  /** Guard the picture of this session. */
-  readonly guard: string | null;
-  /** What the picture does until the reader has read why. */
-  readonly hold: "blur" | "pause" | null;
+  /** Guard the picture of this session, with this mark. */
+  readonly guard: { readonly session: string; readonly watermark: GuardOrders["watermark"] } | null;
+  /** What the picture does: until the reader has read why, or, covered, until what guards it is there. */
+  readonly hold: "blur" | "pause" | "cover" | null;
   /** Facts about the passing of time are needed: something counts down or may turn out to be lost. */
   readonly ticks: boolean;
   /** Ask the open door now and then whether something changed. */
@@ -728,8 +756,11 @@ export function wants(state: State): Wants {
     feed: session?.feed ?? null,
     // The fragment is ours alone: it only makes a new take a new address.
     media: session !== null && playable ? session.hls + (state.takes > 0 ? `#${state.takes}` : "") : null,
-    guard: session !== null && session.guard !== null && state.shown && playable ? session.id : null,
-    hold: state.caution !== null && state.caution.action !== "warn" ? state.caution.action : null,
+    guard:
+      session !== null && session.guard !== null && state.shown && playable
+        ? { session: session.id, watermark: session.guard.watermark }
+        : null,
+    hold: holdOf(state),
     ticks:
       session !== null ||
       form?.step === "retrying" ||
@@ -748,4 +779,9 @@ export function wants(state: State): Wants {
     guests: session !== null && state.guests === null,
     keep: form !== null && "code" in form ? form.code : null,
   };
+}
+
+function holdOf(state: State): Wants["hold"] {
+  if (isUnguarded(state)) return "cover";
+  return state.caution !== null && state.caution.action !== "warn" ? state.caution.action : null;
 }

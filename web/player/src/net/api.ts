@@ -55,6 +55,13 @@ export class Api {
     };
   }
 
+  /** Says that the link with this code was opened; nothing depends on its being heard. */
+  opened(code: string): void {
+    const headers = { "content-type": "application/json" };
+    const init: RequestInit = { method: "POST", cache: "no-store", keepalive: true, headers };
+    fetch(`${this.#base}/openings`, { ...init, body: JSON.stringify({ code }) }).catch(() => {});
+  }
+
   /** Who are we? Our session, or none. */
   async current(signal: AbortSignal): Promise<Answer | null> {
     const reply = await this.#call("GET", "/sessions/current", signal);

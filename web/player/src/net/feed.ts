@@ -1,7 +1,7 @@
 /**
  * The session's feed: a WebSocket that tells the state of the broadcast and the end of access, and takes our
- * reports. It reconnects for ever. A socket that cannot be opened does not say why, so each failure asks the
- * caller to find out who we still are.
+ * reports. It reconnects for ever, also when a socket that looks open has fallen silent. A socket that cannot be
+ * opened does not say why, so each failure asks the caller to find out who we still are.
  */
 import { Backoff } from "../backoff.ts";
 import type { Broadcast, ByeReason, Caution, Question, TakeoverState } from "../model/state.ts";
@@ -35,6 +35,8 @@ export interface FeedEvents {
   /** Another screen asks. */
   takeover(question: Question): void;
   takeoverOver(id: string, state: TakeoverState): void;
+  /** How the event is guarded now: with a mark or without, or, `null`, not at all. */
+  guarded(mark: boolean | null): void;
   /** The server asks for a sign of life: the answer, or none. */
   beat(nonce: string): Beat | null;
   /** The server has something to say about what the page saw. */
@@ -59,6 +61,14 @@ const BYES: readonly string[] = [
 const REPORT_MS = 5_000;
 /** A socket that takes longer to open is given up. */
 const OPEN_MS = 10_000;
+/**
+ * Every five seconds the server asks a question, or says that it is there. A connection that broke without a word leaves
+ * a socket that is open for ever: after three that did not come it is lost. Sooner than the server's eighteen seconds
+ * without an answer, so that the next socket answers before the session counts as silent.
+ */
+const SILENCE_MAX_MS = 16_000;
+/** How often that is looked at. */
+const LOOK_MS = 1_000;
 
 export class Feed {
   readonly #scope = new Scope();
@@ -115,20 +125,37 @@ export class Feed {
         if (this.#socket === null) this.#connect();
       });
     };
+    let heardAt = Date.now();
+    // A timer may come late (in the background, after a sleep): the time of the last message decides.
+    const look = () => {
+      const now = Date.now();
+      // With a clock that was set back, the difference would be waited for as well.
+      heardAt = Math.min(heardAt, now);
+      if (now - heardAt >= SILENCE_MAX_MS) lost();
+    };
     const tooLong = scope.after(OPEN_MS, lost);
     scope.listen(socket, "open", () => {
       tooLong();
       this.#backoff.reset();
       this.#open = socket;
+      heardAt = Date.now();
       this.events.open();
       this.#report();
       scope.every(REPORT_MS, () => {
         if (performance.now() - this.#reportedAt > REPORT_MS / 2) this.#report();
       });
-      // Whoever looks away is not asked on this screen: the server must know at once.
-      scope.listen(document, "visibilitychange", () => this.#report());
+      scope.every(LOOK_MS, look);
+      scope.listen(window, "online", look);
+      scope.listen(document, "visibilitychange", () => {
+        // Whoever looks away is not asked on this screen: the server must know at once.
+        this.#report();
+        look();
+      });
     });
-    scope.listen(socket, "message", (event) => this.#take((event as MessageEvent<unknown>).data));
+    scope.listen(socket, "message", (event) => {
+      heardAt = Date.now();
+      this.#take((event as MessageEvent<unknown>).data);
+    });
     scope.listen(socket, "close", lost);
     scope.listen(socket, "error", lost);
   }
@@ -160,7 +187,10 @@ export class Feed {
       };
       this.events.takeover(question);
     }
+    // What asks for no mark and for no answer says how the event is guarded as well.
+    if (message?.type === "alive") this.events.guarded(null);
     if (message?.type === "challenge") {
+      if (typeof message.watermark === "boolean") this.events.guarded(message.watermark);
       const beat = this.events.beat(text(message.nonce));
       if (beat === null) return;
       // Both at once: the server reads them in one go, and thousands of pages are half the work.

@@ -15,6 +15,7 @@ export class CautionNotice {
   #shown = "";
   /** Who had the focus before. */
   #before: Element | null = null;
+  #holds = false;
 
   constructor(
     private readonly words: Words,
@@ -42,10 +43,16 @@ export class CautionNotice {
     scope.listen(this.dialog, "keydown", (event) => event.key === "Escape" && event.preventDefault());
   }
 
+  /** Whether the dialog was opened here; anybody can write `open` on the element. */
+  get isShown(): boolean {
+    return this.#holds;
+  }
+
   draw(state: State): void {
     const { caution } = state;
     const session = state.phase.name === "in" ? state.phase.session : null;
     const holds = caution !== null && caution.action !== "warn";
+    this.#holds = holds;
     if (caution !== null) this.#fill(caution, session?.guard?.watermark?.lines.at(-1) ?? session?.id ?? "");
     show(this.banner, caution !== null && !holds);
     if (holds && !this.dialog.open) {

@@ -39,12 +39,16 @@ export class Meter {
       const on = isOn(name, protections);
       if (on) active += 1;
       setAttribute(row, "data-on", String(on));
-      const off = name === "watermark" && protections.watermark === "off" ? "meter.missing" : "meter.off";
-      setText(state, t(on ? "meter.on" : off));
+      setText(state, t(on ? "meter.on" : whyOff(name, protections)));
       setText(what, t(`meter.${name}_what`));
     }
     setText(this.#summary, t("meter.heading", { n: active, all: ROWS.length }));
   }
+}
+
+function whyOff(row: Row, { watermark, encryption }: Protections) {
+  if (row === "watermark" && watermark === "off") return "meter.missing";
+  return row === "encryption" && encryption === "unknown" ? "meter.unknown" : "meter.off";
 }
 
 function isOn(row: Row, { watermark, heartbeat, encryption, tls }: Protections): boolean {
@@ -57,7 +61,7 @@ function isOn(row: Row, { watermark, heartbeat, encryption, tls }: Protections):
     case "heartbeat":
       return heartbeat;
     case "encryption":
-      return encryption !== null;
+      return encryption !== null && encryption !== "unknown";
     case "tls":
       return tls;
   }

@@ -5,7 +5,15 @@ import * as format from "@stagedoor/kit/format";
 import { brandMark } from "@stagedoor/kit/icons";
 import type { StagedoorPlayer } from "../element/stagedoor-player.ts";
 import { group, normalise } from "../model/code.ts";
-import { type Entry, type OutReason, type Scene, type State, scene, wants } from "../model/state.ts";
+import {
+  type Entry,
+  isUnguarded,
+  type OutReason,
+  type Scene,
+  type State,
+  scene,
+  wants,
+} from "../model/state.ts";
 import type { Scope } from "../scope.ts";
 import type { Words } from "../words/index.ts";
 import { CautionNotice } from "./caution.ts";
@@ -27,6 +35,9 @@ export interface PageEvents {
   /** The reader has read what was seen. */
   acknowledge(): void;
 }
+
+/** Scenes in which words lie over the picture. */
+const VEILED: readonly Scene[] = ["away", "lost", "busy", "starting", "unguarded", "sealed"];
 
 /** A place that changes is read out at most this often. */
 const SPOKEN_MS = 30_000;
@@ -78,6 +89,7 @@ export class Page {
   readonly #again = el("button", { type: "button", class: "button primary wide" });
 
   readonly #message = el("figure", { class: "message", hidden: "" });
+  readonly #messageFrom = el("figcaption", { class: "muted small" });
   readonly #messageText = el("blockquote");
   readonly #wait = el("div", { class: "wait", hidden: "" });
   readonly #waitLabel = el("span", { class: "muted small" });
@@ -91,6 +103,10 @@ export class Page {
   readonly #caution: CautionNotice;
   readonly #meter: Meter;
   readonly #notice = el("p", { class: "notice", role: "status" });
+  /** What the notice says, as it was written here: the element's own text is anybody's. */
+  #noticed = "";
+  readonly #help = el("section", { class: "caution stack", hidden: "" });
+  readonly #helpAppeal = el("p", { class: "muted" });
   #askedFor: { id: string; ms: number } | null = null;
   #spoken = { text: "", at: 0 };
 
@@ -130,7 +146,14 @@ export class Page {
     setText(this.#again, t("out.again"));
     setText(this.#leave, t("programme.leave"));
     this.#when.append(this.#countdown, this.#moment);
-    this.#message.append(el("figcaption", { class: "muted small" }, t("out.message")), this.#messageText);
+    this.#message.append(this.#messageFrom, this.#messageText);
+    const help = ["unguarded.allow", "unguarded.reload"] as const;
+    this.#help.append(
+      el("h2", {}, t("unguarded.heading")),
+      el("p", {}, t("unguarded.what")),
+      el("ul", {}, ...help.map((name) => el("li", {}, t(name)))),
+      this.#helpAppeal,
+    );
     this.#wait.append(this.#waitLabel, this.#waitFigure, this.#waitMore, this.#waitBar, this.#waitHint);
     this.#question = new QuestionDialog(words, scope, (approve) => events.answer(approve));
     this.#guests = new GuestList(words, scope, (name) => events.bring(name));
@@ -163,6 +186,7 @@ export class Page {
           this.#playing,
           el("div", { class: "cluster" }, this.#status, this.#guest),
         ),
+        this.#help,
         this.#caution.banner,
         this.#guests.element,
         this.#meter.element,
@@ -191,10 +215,9 @@ export class Page {
     });
   }
 
-  /** What of this page stands in front of the picture. */
-  inFront(): readonly Element[] {
-    const dialogs = [this.#question.element, this.#caution.dialog].filter((dialog) => dialog.open);
-    return this.#notice.textContent === "" ? dialogs : [...dialogs, this.#notice];
+  /** Whether something of this page stands in front of the picture, by what was drawn and not by what is in the tree. */
+  get isInFront(): boolean {
+    return this.#question.isShown || this.#caution.isShown || this.#noticed !== "";
   }
 
   /** Puts a code that came with the link into the field. */
@@ -232,10 +255,10 @@ export class Page {
     this.#caution.draw(state);
     this.#meter.draw(state);
     const over = state.answered?.state;
-    setText(
-      this.#notice,
-      over === undefined || over === "pending" || over === "approved" ? "" : t(`question.${over}`),
-    );
+    this.#noticed =
+      over === undefined || over === "pending" || over === "approved" ? "" : t(`question.${over}`);
+    setText(this.#notice, this.#noticed);
+    this.#drawHelp(state);
 
     if (now !== this.#scene) {
       this.#scene = now;
@@ -243,6 +266,14 @@ export class Page {
       setText(this.#announcer, now === "code" ? "" : `${heading}. ${lead}`);
       this.#moveFocus(hall, now);
     }
+  }
+
+  /** What to do where a part of this page cannot be fetched. */
+  #drawHelp(state: State): void {
+    const session = state.phase.name === "in" ? state.phase.session : null;
+    const quoted = session?.guard?.watermark?.lines.at(-1) ?? session?.id ?? "";
+    setText(this.#helpAppeal, this.words.t("caution.appeal", { session: quoted }));
+    show(this.#help, isUnguarded(state));
   }
 
   #drawHouse(state: State, now: Scene, heading: string, lead: string): void {
@@ -256,6 +287,10 @@ export class Page {
     setText(this.#again, this.words.t(now === "elsewhere" ? "elsewhere.again" : "out.again"));
     const message = phase.name === "out" ? phase.message : null;
     show(this.#message, message !== null);
+    // What the rules did is not the organiser's word; the server says it in English.
+    const byRules = phase.name === "out" && phase.reason === "tampering";
+    setText(this.#messageFrom, this.words.t(byRules ? "out.seen" : "out.message"));
+    setAttribute(this.#messageText, "lang", byRules ? "en" : null);
     setText(this.#messageText, message ?? "");
     this.#drawWait(form, state.now);
     this.#drawWhen(state, now);
@@ -356,7 +391,7 @@ export class Page {
 
   #drawHall(state: State, now: Scene, heading: string, lead: string): void {
     const { words } = this;
-    const veiled = now === "away" || now === "lost" || now === "busy" || now === "starting";
+    const veiled = VEILED.includes(now);
     show(this.#veil, veiled);
     setText(this.#veilHeading, heading);
     setText(this.#veilLead, lead);
@@ -397,7 +432,10 @@ export class Page {
       case "ended":
       case "lost":
       case "busy":
+      case "unguarded":
         return t(`${now}.lead`);
+      case "sealed":
+        return t(isSecureContext ? "sealed.lead" : "sealed.insecure");
       default:
         return "";
     }

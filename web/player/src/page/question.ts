@@ -29,6 +29,7 @@ export class QuestionDialog {
   readonly #move = el("button", { type: "button", class: "button wide" });
   /** Who had the focus before. */
   #before: Element | null = null;
+  #asks = false;
 
   constructor(
     private readonly words: Words,
@@ -64,8 +65,14 @@ export class QuestionDialog {
     return this.#stay.getAttribute("aria-disabled") !== "true";
   }
 
+  /** Whether it was opened here; anybody can write `open` on the element. */
+  get isShown(): boolean {
+    return this.#asks;
+  }
+
   draw(state: State): void {
     const { question } = state;
+    this.#asks = question !== null;
     if (question === null) {
       if (this.element.open) {
         this.element.close();

@@ -72,6 +72,18 @@ export const en = {
   "lost.lead": "Trying again by itself. Nothing to do but wait.",
   "scene.busy": "The server is very busy",
   "busy.lead": "You keep your place. Trying again by itself.",
+  "scene.unguarded": "A part of this page is missing",
+  "unguarded.lead": "The picture waits for it. What helps is written below the picture.",
+  "unguarded.heading": "What is missing, and what helps",
+  "unguarded.what":
+    "The part of this page that protects the picture could not be loaded. Perhaps a content blocker keeps it away. As soon as it is there, the picture goes on by itself.",
+  "unguarded.allow": "Allow the scripts of this site, or switch off your content blocker for it.",
+  "unguarded.reload": "Then load this page again.",
+  "scene.sealed": "This browser cannot play it",
+  "sealed.lead":
+    "The picture is encrypted in a way that this browser does not open. Try Chrome, Edge or Firefox on a computer or an Android telephone.",
+  "sealed.insecure":
+    "The picture is encrypted, and browsers open it on pages with https only. Ask whoever invited you for an address that begins with https.",
   "scene.out": "You are outside again",
   "out.moved": "On the other screen now",
   "out.revoked": "The organiser has ended your visit.",
@@ -86,6 +98,7 @@ export const en = {
   "out.tampering":
     "The picture was stopped because of what this page saw on your device. If that is wrong, tell whoever invited you.",
   "out.message": "The organiser writes:",
+  "out.seen": "What was seen, and what to do:",
   "out.left": "You have left. Come back in with your code whenever you like.",
   "out.unknown": "This visit is over. Enter your code to come back in.",
   "out.again": "Enter code",
@@ -163,6 +176,7 @@ export const en = {
   "seen.automation": "The browser seems to be driven by a program.",
   "seen.many_tabs": "The event is open in more than one tab.",
   "seen.heartbeat_missed": "The page did not answer the server for a while. A bad connection looks the same.",
+  "seen.watermark_absent": "The picture played without the mark with your name. An ad blocker does this too.",
   "seen.request_pattern": "The picture was fetched in another way than this page does.",
   "seen.fingerprint_change": "Another browser used your visit.",
   "seen.impossible_travel": "Your visit came from two places that are far apart. A VPN looks the same.",
@@ -172,6 +186,7 @@ export const en = {
   "meter.on": "Active",
   "meter.off": "Not used",
   "meter.missing": "Not in place",
+  "meter.unknown": "Not known to this page",
   "meter.watermark": "Your mark",
   "meter.watermark_what": "A few lines that say whose picture this is move over it.",
   "meter.single": "One screen for a code",

@@ -77,6 +77,18 @@ export const fr: Translation<typeof en> = {
   "lost.lead": "Nouvel essai automatique. Il n’y a qu’à attendre.",
   "scene.busy": "Le serveur est très sollicité",
   "busy.lead": "Votre place est gardée. Nouvel essai automatique.",
+  "scene.unguarded": "Il manque une partie de cette page",
+  "unguarded.lead": "L’image l’attend. Ce qui aide est écrit sous l’image.",
+  "unguarded.heading": "Ce qui manque, et ce qui aide",
+  "unguarded.what":
+    "La partie de cette page qui protège l’image n’a pas pu être chargée. Un bloqueur de contenu la retient peut-être. Dès qu’elle est là, l’image reprend toute seule.",
+  "unguarded.allow": "Autorisez les scripts de ce site, ou désactivez votre bloqueur de contenu pour lui.",
+  "unguarded.reload": "Puis rechargez cette page.",
+  "scene.sealed": "Ce navigateur ne peut pas la lire",
+  "sealed.lead":
+    "L’image est chiffrée d’une façon que ce navigateur n’ouvre pas. Essayez Chrome, Edge ou Firefox sur un ordinateur ou un téléphone Android.",
+  "sealed.insecure":
+    "L’image est chiffrée, et les navigateurs ne l’ouvrent que sur des pages en https. Demandez à la personne qui vous a invité une adresse qui commence par https.",
   "scene.out": "Vous êtes de nouveau dehors",
   "out.moved": "Sur l’autre écran maintenant",
   "out.revoked": "L’organisateur a mis fin à votre visite.",
@@ -91,6 +103,7 @@ export const fr: Translation<typeof en> = {
   "out.tampering":
     "L’image a été arrêtée à cause de ce que cette page a vu sur votre appareil. Si c’est une erreur, dites-le à la personne qui vous a invité.",
   "out.message": "L’organisateur écrit :",
+  "out.seen": "Ce qui a été vu, et que faire :",
   "out.left": "Vous êtes sorti. Revenez avec votre code quand vous voulez.",
   "out.unknown": "Cette visite est terminée. Saisissez votre code pour revenir.",
   "out.again": "Saisir le code",
@@ -171,6 +184,8 @@ export const fr: Translation<typeof en> = {
   "seen.many_tabs": "L’évènement est ouvert dans plusieurs onglets.",
   "seen.heartbeat_missed":
     "La page n’a pas répondu au serveur pendant un moment. Une mauvaise connexion y ressemble.",
+  "seen.watermark_absent":
+    "L’image a été jouée sans la marque à votre nom. Un bloqueur de publicité fait de même.",
   "seen.request_pattern": "L’image a été demandée autrement que ne le fait cette page.",
   "seen.fingerprint_change": "Un autre navigateur a utilisé votre visite.",
   "seen.impossible_travel": "Votre visite est venue de deux lieux très éloignés. Un VPN y ressemble.",
@@ -180,6 +195,7 @@ export const fr: Translation<typeof en> = {
   "meter.on": "Active",
   "meter.off": "Non utilisée",
   "meter.missing": "Pas en place",
+  "meter.unknown": "Inconnu de cette page",
   "meter.watermark": "Votre marque",
   "meter.watermark_what": "Quelques lignes qui disent à qui est cette image s’y déplacent.",
   "meter.single": "Un écran par code",
