@@ -29,6 +29,20 @@ pub enum Factor {
     Provider,
 }
 
+/// By what somebody failed to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Their name and their password.
+    Password,
+    /// Six digits or a recovery code: the password was right, or they were signed in.
+    SecondFactor,
+    /// A passkey.
+    Passkey,
+    /// The word of the organisation's identity provider.
+    Provider,
+}
+
 /// Whom of an event's invitees a list has. What they were looked for by is not told: it may be somebody's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -94,9 +108,12 @@ pub enum Fact {
     /// Somebody left a team.
     #[serde(rename = "team.left")]
     TeamLeft { team: TeamId, user: UserId },
-    /// Somebody failed to sign in.
+    /// Somebody failed to sign in, or to show again that it is them, and by what. Older entries do not say by what.
     #[serde(rename = "user.sign_in_refused")]
-    SignInRefused,
+    SignInRefused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        way: Option<Way>,
+    },
     /// An event was created.
     #[serde(rename = "event.created")]
     EventCreated { event: EventId },
@@ -254,9 +271,14 @@ pub enum Fact {
     /// A broadcast is over.
     #[serde(rename = "stream.ended")]
     StreamEnded { event: EventId, stream: StreamId, broadcast: BroadcastId },
-    /// Somebody with a code, or without a right one, was not let in.
+    /// Somebody with a code, or without a right one, was not let in. Whose code it was, when it was somebody's.
     #[serde(rename = "session.refused")]
-    SessionRefused { event: EventId, reason: Refusal },
+    SessionRefused {
+        event: EventId,
+        reason: Refusal,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invitation: Option<InvitationId>,
+    },
     /// A webhook was made.
     #[serde(rename = "webhook.created")]
     WebhookCreated { webhook: WebhookId },
@@ -367,7 +389,7 @@ impl Fact {
             | Self::TeamDeleted { .. }
             | Self::TeamJoined { .. }
             | Self::TeamLeft { .. }
-            | Self::SignInRefused
+            | Self::SignInRefused { .. }
             | Self::TokenCreated { .. }
             | Self::TokenRevoked { .. }
             | Self::WebhookCreated { .. }
@@ -449,6 +471,25 @@ mod tests {
         assert!(json.starts_with(r#"{"type":"session.ended","#), "{json}");
         assert_eq!(serde_json::from_str::<Fact>(&json).unwrap(), fact);
         assert_eq!(fact.event(), Some(EventId::new(Uuid::from_u128(1))));
+    }
+
+    #[test]
+    fn an_entry_that_was_written_with_less_in_it_is_read_all_the_same() {
+        let read = |json: &str| serde_json::from_str::<Fact>(json).unwrap();
+        let (fact, json) = (Fact::SignInRefused { way: None }, r#"{"type":"user.sign_in_refused"}"#);
+        assert_eq!((read(json), serde_json::to_string(&fact).unwrap().as_str()), (fact, json));
+        let fact = Fact::SignInRefused { way: Some(Way::SecondFactor) };
+        assert_eq!(read(r#"{"type":"user.sign_in_refused","way":"second_factor"}"#), fact);
+
+        let event = EventId::new(Uuid::from_u128(1));
+        let fact = Fact::SessionRefused { event, reason: Refusal::Blocked, invitation: None };
+        let json = format!(r#"{{"type":"session.refused","event":"{event}","reason":"blocked"}}"#);
+        assert_eq!((read(&json), serde_json::to_string(&fact).unwrap()), (fact, json));
+        let invitation = InvitationId::new(Uuid::from_u128(2));
+        let json =
+            format!(r#"{{"type":"session.refused","event":"{event}","reason":"blocked","invitation":"{invitation}"}}"#);
+        let fact = Fact::SessionRefused { event, reason: Refusal::Blocked, invitation: Some(invitation) };
+        assert_eq!((read(&json), serde_json::to_string(&fact).unwrap()), (fact, json));
     }
 
     #[test]

@@ -17,7 +17,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -178,10 +179,7 @@ where
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .half_close(false)
-        .serve_connection(
-            TokioIo::new(Watched { stream, patience: patience.clone() }),
-            answer(visitor, patience.clone()),
-        )
+        .serve_connection(TokioIo::new(Watched::new(stream, &patience, None)), answer(visitor, patience.clone()))
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -210,7 +208,7 @@ where
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
         .serve_connection(
-            TokioIo::new(Watched { stream, patience: patience.clone() }),
+            TokioIo::new(Watched::new(stream, &patience, Some(Frames::default()))),
             answer(visitor, patience.clone()),
         );
     let mut connection = std::pin::pin!(connection);
@@ -246,14 +244,21 @@ fn answer(
     service_fn(move |request: Request<Incoming>| {
         let (visitor, mut busy) = (visitor.clone(), patience.busy());
         async move {
-            let response = respond(&visitor, request).await;
+            let asks_for_another_protocol = request.headers().contains_key(UPGRADE);
+            let mut response = respond(&visitor, request).await;
+            if asks_for_another_protocol && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                // A proxy that stops looking after such a request would hand on whatever its sender writes next, and we
+                // would take that for the proxy's own words.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             busy.answers();
             Ok(response.map(|content| Body { content, busy }))
         }
     })
 }
 
-/// How long a connection has been without progress: nothing asked, or nothing taken of an answer.
+/// How long a connection has been without progress: nothing asked, or nothing taken of an answer. What HTTP/2 says by itself
+/// is none: somebody who sends PING after PING, and has every one of them acknowledged, asks for nothing.
 ///
 /// hyper has a timer for the former, but makes, arms and drops one for every request. This one is set once and looks again
 /// when it fires. A request that is being worked on has a time limit of its own.
@@ -269,7 +274,8 @@ struct Patience {
     answering: AtomicU32,
     /// What was written last waits for the client to take it.
     stuck: AtomicBool,
-    /// Milliseconds after `began` at which something went on last; 0 for a connection that has never asked for anything.
+    /// Milliseconds after `began` at which a request or its answer went on last; 0 for a connection that has never asked for
+    /// anything.
     last: AtomicU64,
 }
 
@@ -302,8 +308,10 @@ impl Patience {
         loop {
             tokio::time::sleep_until(until).await;
             let asked = self.asked.load(Ordering::Acquire);
-            let taking = self.answering.load(Ordering::Acquire) > 0 || self.stuck.load(Ordering::Relaxed);
             let last = self.last.load(Ordering::Relaxed);
+            // What nobody asked for is not an answer that they have to be given time for.
+            let stuck = last > 0 && self.stuck.load(Ordering::Relaxed);
+            let taking = self.answering.load(Ordering::Acquire) > 0 || stuck;
             let since = self.began + Duration::from_millis(last);
             until = match (asked, taking) {
                 (0, false) => since + self.head,
@@ -322,15 +330,88 @@ impl Patience {
 struct Watched<S> {
     stream: S,
     patience: Arc<Patience>,
+    /// Where HTTP/2 is in what it writes; HTTP/1.1 writes nothing but answers.
+    frames: Option<Frames>,
+    /// Something of an answer was written since everything was last flushed.
+    unflushed: bool,
 }
 
 impl<S> Watched<S> {
-    fn wrote<T>(&self, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if wrote.is_ready() {
+    fn new(stream: S, patience: &Arc<Patience>, frames: Option<Frames>) -> Self {
+        Self { stream, patience: patience.clone(), frames, unflushed: false }
+    }
+
+    /// What became of writing the beginning of `slices`.
+    fn wrote(&mut self, slices: &[IoSlice<'_>], wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let answers = match (&mut self.frames, &wrote) {
+            (Some(frames), Poll::Ready(Ok(written))) => frames.carry(slices, *written),
+            (None, Poll::Ready(_)) => true,
+            _ => false,
+        };
+        if answers {
+            self.unflushed = true;
             self.patience.went_on();
         }
         self.patience.stuck.store(wrote.is_pending(), Ordering::Relaxed);
         wrote
+    }
+}
+
+/// Where in a frame of HTTP/2 the writing has got to, to tell answers from what the protocol says by itself.
+///
+/// # Source
+/// RFC 9113, sections 4.1 (frame format) and 6 (frame definitions).
+#[derive(Default)]
+struct Frames {
+    head: [u8; FRAME_HEAD],
+    /// Bytes of `head` that were written.
+    known: usize,
+    /// Bytes of the frame's payload that are still to be written.
+    left: usize,
+    /// Whether the frame is part of an answer.
+    answers: bool,
+}
+
+/// Length in three bytes, type in one, flags in one, stream in four.
+const FRAME_HEAD: usize = 9;
+/// The types of frames that answers are made of: DATA, HEADERS, CONTINUATION.
+const ANSWERS: [u8; 3] = [0x0, 0x1, 0x9];
+
+impl Frames {
+    /// Whether there is something of an answer in the first `written` bytes of `slices`.
+    fn carry(&mut self, slices: &[IoSlice<'_>], mut written: usize) -> bool {
+        let mut answers = false;
+        for slice in slices {
+            let bytes = &slice[..slice.len().min(written)];
+            written -= bytes.len();
+            answers |= self.pass(bytes);
+        }
+        answers
+    }
+
+    fn pass(&mut self, mut bytes: &[u8]) -> bool {
+        let mut answers = false;
+        while !bytes.is_empty() {
+            if self.left == 0 {
+                let (head, rest) = bytes.split_at(bytes.len().min(FRAME_HEAD - self.known));
+                self.head[self.known..self.known + head.len()].copy_from_slice(head);
+                self.known += head.len();
+                bytes = rest;
+                if self.known < FRAME_HEAD {
+                    break;
+                }
+                let [high, middle, low, kind, ..] = self.head;
+                self.left = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+                self.answers = ANSWERS.contains(&kind);
+                self.known = 0;
+            } else {
+                let taken = bytes.len().min(self.left);
+                self.left -= taken;
+                bytes = &bytes[taken..];
+            }
+            answers |= self.answers;
+        }
+        answers
     }
 }
 
@@ -347,7 +428,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(wrote)
+        self.wrote(&[IoSlice::new(bytes)], wrote)
     }
 
     fn poll_write_vectored(
@@ -356,7 +437,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.wrote(wrote)
+        self.wrote(slices, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -366,7 +447,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     // TLS keeps what was written until it is flushed.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        if flushed.is_pending() || self.patience.stuck.load(Ordering::Relaxed) { self.wrote(flushed) } else { flushed }
+        let stuck = self.patience.stuck.load(Ordering::Relaxed);
+        if flushed.is_pending() != stuck {
+            self.patience.stuck.store(flushed.is_pending(), Ordering::Relaxed);
+        }
+        if flushed.is_ready() {
+            let answered = std::mem::take(&mut self.unflushed);
+            if stuck && answered {
+                self.patience.went_on();
+            }
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -420,7 +511,7 @@ async fn respond(visitor: &Visitor, mut request: Request<Incoming>) -> Response<
     if *encrypted {
         request.extensions_mut().insert(Encrypted);
     }
-    if request.headers().contains_key(http::header::UPGRADE) {
+    if request.headers().contains_key(UPGRADE) {
         request.extensions_mut().insert(inside.clone());
     }
     let mut router = service.router.clone();
@@ -487,7 +578,7 @@ mod tests {
     async fn who_takes_an_answer_slowly_gets_all_of_it_although_hyper_is_done_with_it() {
         let (stream, mut client) = tokio::io::duplex(PIECE);
         let patience = patience(SHORT, LONG);
-        let mut server = Watched { stream, patience: patience.clone() };
+        let mut server = Watched::new(stream, &patience, None);
         let answer = server.write_all(&[7; 5 * PIECE]);
         let taken = async {
             for _ in 0..5 {
@@ -506,7 +597,7 @@ mod tests {
     async fn who_takes_nothing_of_an_answer_is_gone_in_the_end() {
         let (stream, _client) = tokio::io::duplex(PIECE);
         let patience = patience(SHORT, SHORT * 6);
-        let mut server = Watched { stream, patience: patience.clone() };
+        let mut server = Watched::new(stream, &patience, None);
         let began = tokio::time::Instant::now();
         tokio::select! {
             _ = server.write_all(&[7; 5 * PIECE]) => panic!("nobody takes it"),
@@ -519,7 +610,7 @@ mod tests {
     async fn who_has_taken_everything_and_asks_for_nothing_is_gone_soon() {
         let (stream, mut client) = tokio::io::duplex(PIECE);
         let patience = patience(SHORT, LONG);
-        let mut server = Watched { stream, patience: patience.clone() };
+        let mut server = Watched::new(stream, &patience, None);
         let answer = async {
             server.write_all(&[7; 2 * PIECE]).await.unwrap();
             server.flush().await.unwrap();
@@ -528,5 +619,84 @@ mod tests {
         taken.unwrap();
         let gone = tokio::time::timeout(LONG / 2, patience.exhausted()).await;
         assert_eq!(gone, Ok(false));
+    }
+
+    /// A frame of HTTP/2: its type, and so many bytes.
+    fn frame(kind: u8, bytes: usize) -> Vec<u8> {
+        let [.., high, middle, low] = bytes.to_be_bytes();
+        let mut frame = vec![high, middle, low, kind, 0, 0, 0, 0, 1];
+        frame.resize(FRAME_HEAD + bytes, 7);
+        frame
+    }
+
+    const DATA: u8 = 0x0;
+    const HEADERS: u8 = 0x1;
+    const SETTINGS: u8 = 0x4;
+    const PING: u8 = 0x6;
+
+    #[test]
+    fn an_answer_is_told_from_what_http_2_says_by_itself_however_it_is_cut() {
+        let all = [
+            (frame(SETTINGS, 0), false),
+            (frame(PING, 8), false),
+            (frame(HEADERS, 40), true),
+            (frame(DATA, 70_000), true),
+            (frame(PING, 8), false),
+            (frame(DATA, 0), true),
+            (frame(SETTINGS, 18), false),
+        ];
+        let mut whole = Frames::default();
+        for (frame, answers) in &all {
+            assert_eq!(whole.carry(&[IoSlice::new(frame)], frame.len()), *answers);
+        }
+        for cut in [1, 2, 5, 8, 9, 10, 13, 4_096] {
+            let mut frames = Frames::default();
+            for (frame, answers) in &all {
+                let found = frame.chunks(cut).map(|bytes| frames.carry(&[IoSlice::new(bytes)], bytes.len()));
+                assert_eq!(found.filter(|found| *found).count() > 0, *answers, "{cut}");
+            }
+        }
+        let (mut frames, ping, data) = (Frames::default(), frame(PING, 8), frame(DATA, 5));
+        let slices = [IoSlice::new(&ping), IoSlice::new(&data)];
+        assert!(!frames.carry(&slices, ping.len() + 4), "not all was taken");
+        assert!(frames.carry(&[IoSlice::new(&data[4..])], data.len() - 4));
+    }
+
+    /// Whether a connection that acknowledges PINGs all the time is taken for one that has never asked; `None` if it goes on.
+    async fn pinged(patience: &Arc<Patience>) -> Option<bool> {
+        let (stream, mut client) = tokio::io::duplex(PIECE);
+        let mut server = Watched::new(stream, patience, Some(Frames::default()));
+        let acknowledging = async {
+            server.write_all(&frame(SETTINGS, 0)).await.unwrap();
+            while server.write_all(&frame(PING, 8)).await.is_ok() {
+                server.flush().await.unwrap();
+                tokio::time::sleep(SHORT / 5).await;
+            }
+        };
+        let mut read = tokio::io::sink();
+        tokio::select! {
+            () = acknowledging => unreachable!("it goes on"),
+            _ = tokio::io::copy(&mut client, &mut read) => unreachable!("the server holds it open"),
+            never_asked = patience.exhausted() => Some(never_asked),
+            () = tokio::time::sleep(SHORT * 20) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn pings_are_no_progress_before_a_request_after_it_or_while_nothing_is_taken_of_the_answer() {
+        assert_eq!(pinged(&patience(SHORT, LONG)).await, Some(true), "nothing was ever asked");
+
+        let answered = patience(SHORT, LONG);
+        answered.busy().answers();
+        assert_eq!(pinged(&answered).await, Some(false));
+
+        let untaken = patience(SHORT, SHORT * 4);
+        let mut busy = untaken.busy();
+        busy.answers();
+        assert_eq!(pinged(&untaken).await, Some(false));
+
+        let worked_on = patience(SHORT, SHORT);
+        let _busy = worked_on.busy();
+        assert_eq!(pinged(&worked_on).await, None, "a request that is worked on has a limit of its own");
     }
 }

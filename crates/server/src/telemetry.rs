@@ -72,7 +72,11 @@ fn describe() {
         "feed_resynchronised_total",
         "Organisers' pages that read too slowly and were told everything again."
     );
-    describe_counter!("door_refusals_unwritten_total", "Refusals at the door beyond what is written down in a minute.");
+    describe_counter!(
+        "door_refusals_unwritten_total",
+        "Refusals at the door, or back from the identity provider, beyond what is written down in a minute."
+    );
+    describe_counter!("door_openings_dropped_total", "Opened links beyond what waits to be written down.");
     describe_counter!("messages_given_total", "Messages given to a gateway, by channel and by what came of it.");
     describe_gauge!(
         "access_sealed_waiting",

@@ -112,7 +112,7 @@ pub struct AdmissionPolicy {
 pub struct MessagePolicy {
     /// Messages per second: 1 to 100.
     pub per_second: u32,
-    /// When nobody is to be woken; without it messages go at any hour.
+    /// When nobody is to be woken but for a new code; without it messages go at any hour.
     pub quiet_hours: Option<QuietHours>,
     /// What the event may spend, in thousandths of the currency unit that the gateway charges; without it, anything.
     pub budget_milli: Option<u64>,

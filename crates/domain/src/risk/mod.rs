@@ -24,4 +24,4 @@ pub mod travel;
 pub use heartbeat::HeartbeatKey;
 pub use ledger::{Action, Ledger, Score, Tampered, Verdict};
 pub use signal::{Class, Signal, Source};
-pub use standing::{Guard, Standing};
+pub use standing::{Guard, Standing, Unmarked};

@@ -170,6 +170,9 @@ signals! {
     HeartbeatMissed "heartbeat_missed" Server Silence 2 5
         "media is fetched, and no page answers for it"
         "A network that lets video through and WebSockets not; a page from before an upgrade."
+    WatermarkAbsent "watermark_absent" Server Watermark 3 10
+        "the picture plays, and the page says that the mark is not on it"
+        "An ad blocker or an office's filter that keeps the guard's file away; a browser too old to run it."
     RequestPattern "request_pattern" Server Traffic 3 10
         "much more media is fetched than can be watched in that time"
         "Somebody who jumps about in the recording for minutes."
@@ -268,7 +271,7 @@ mod tests {
     #[test]
     fn a_page_says_what_a_page_can_see() {
         assert_eq!(Signal::from_page("console_reads"), Some(Signal::ConsoleReads));
-        for name in ["heartbeat_missed", "key_requests", "impossible_travel", "", "Console_Reads", "console_reads "] {
+        for name in ["heartbeat_missed", "watermark_absent", "key_requests", "", "Console_Reads", "console_reads "] {
             assert_eq!(Signal::from_page(name), None, "{name}");
         }
         assert_eq!(TABLE.iter().filter(|about| about.source == Source::Page).count(), 21);

@@ -1,9 +1,22 @@
 //! Which guards stand on a viewer's device, as its page says with every answer.
 //!
 //! A bit is set while its guard works in that browser, sees nothing, and saw nothing since the last answer. It is the page's
-//! own word: whoever changes the page may say what they like, so this is for organisers to look at and decides nothing.
+//! own word: whoever changes the page may say what they like, so this is mostly for organisers to look at. One thing follows
+//! from it: a page that [shows pictures without the mark](Unmarked) says so itself, and is believed.
+
+use std::time::Duration;
 
 use serde::Serialize;
+
+use super::heartbeat::{ANSWER_MAX, EVERY, SILENT_AFTER};
+
+/// A page that was told of the mark has so long to bring it: its code comes after the first picture, and a slow line asks
+/// for it more than once.
+pub const MARK_GRACE: Duration = Duration::from_secs(30);
+/// A page that shows pictures for so long without the mark is [odd](super::Signal::WatermarkAbsent); again after as long.
+pub const UNMARKED_MAX: Duration = Duration::from_secs(30);
+/// The time between two answers counts for no more: the next question, and how long its answer may be under way.
+const BETWEEN_MAX: Duration = EVERY.saturating_add(ANSWER_MAX);
 
 /// A guard of the page, in the order of its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,6 +108,50 @@ impl Standing {
     }
 }
 
+/// How long one page has shown pictures without the mark that it was told of. `now` is monotonic.
+///
+/// Only the time between two answers counts, and only if more pictures were shown in it: who pauses is not judged for it,
+/// and what was added up is forgotten when the mark is there. It is enough that the mark is in the page: how well it is
+/// seen there, the page's own guards say.
+#[derive(Clone, Debug, Default)]
+pub struct Unmarked {
+    /// The first answer since it was last silent.
+    since: Option<Duration>,
+    /// The last answer, and the pictures that it told of; `None` when the time since then does not count.
+    last: Option<(Duration, u64)>,
+    shown: Duration,
+}
+
+impl Unmarked {
+    /// The page, which was told of the mark at `told`, answers that it has shown `frames` pictures. Whether that is odd.
+    pub fn hear(&mut self, standing: Standing, frames: u64, told: Duration, now: Duration) -> bool {
+        let last = self.last.replace((now, frames));
+        if last.is_some_and(|(then, _)| now.saturating_sub(then) >= SILENT_AFTER) {
+            *self = Self { last: self.last, ..Self::default() };
+        }
+        let since = (*self.since.get_or_insert(now)).max(told);
+        if standing.has(Guard::WatermarkDom) {
+            self.shown = Duration::ZERO;
+            return false;
+        }
+        let Some((then, before)) = last else { return false };
+        if frames <= before || then < since.saturating_add(MARK_GRACE) {
+            return false;
+        }
+        self.shown += now.saturating_sub(then).min(BETWEEN_MAX);
+        let odd = self.shown >= UNMARKED_MAX;
+        if odd {
+            self.shown = Duration::ZERO;
+        }
+        odd
+    }
+
+    /// The page is in the background: the time until it is heard again does not count.
+    pub fn look_away(&mut self) {
+        self.last = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,5 +194,51 @@ mod tests {
         assert_eq!(missing("0", false), [Guard::ApiPatched, Guard::Watching]);
         assert_eq!(missing("fe", true), [Guard::WatermarkDom]);
         assert_eq!(missing("c0", true).len(), 6);
+    }
+
+    const S: Duration = Duration::from_secs(1);
+    const NEVER: [u64; 0] = [];
+
+    /// Seconds at which a page is odd that answers every five seconds: with these guards, and so many pictures more.
+    fn odd(unmarked: &mut Unmarked, answers: impl IntoIterator<Item = (&'static str, u64)>) -> Vec<u64> {
+        let (mut frames, mut odd) = (0, Vec::new());
+        for (seconds, (guard, more)) in (0_u32..).step_by(5).zip(answers) {
+            frames += more;
+            if unmarked.hear(Standing::read(guard).unwrap(), frames, Duration::ZERO, S * seconds) {
+                odd.push(u64::from(seconds));
+            }
+        }
+        odd
+    }
+
+    #[test]
+    fn a_page_that_shows_pictures_without_the_mark_is_odd_after_its_grace_and_thirty_seconds() {
+        assert_eq!(odd(&mut Unmarked::default(), [("0", 120); 25]), [60, 90, 120]);
+        assert_eq!(odd(&mut Unmarked::default(), [("c0", 120); 14]), [60], "whatever else stands");
+        assert_eq!(odd(&mut Unmarked::default(), [("1", 120); 50]), NEVER, "with the mark");
+        assert_eq!(odd(&mut Unmarked::default(), [("0", 0); 50]), NEVER, "who pauses");
+        let now_and_then = ["0", "0", "0", "0", "0", "1"].into_iter().cycle().map(|guard| (guard, 120));
+        assert_eq!(odd(&mut Unmarked::default(), now_and_then.take(50)), NEVER, "what fell is put back");
+    }
+
+    #[test]
+    fn a_page_has_its_grace_from_when_it_was_told_and_anew_after_a_silence() {
+        let bare = Standing::of_bits(0);
+        let mut told_late = Unmarked::default();
+        let first = (0_u32..60).find(|turn| told_late.hear(bare, u64::from(*turn), S * 100, S * (turn * 5)));
+        assert_eq!(first.map(|turn| turn * 5), Some(160));
+        let mut silent = Unmarked::default();
+        assert_eq!(odd(&mut silent, [("0", 120); 12]), NEVER);
+        assert!(!silent.hear(bare, 10_000, Duration::ZERO, S * 100), "it comes back");
+        assert!(!silent.hear(bare, 10_100, Duration::ZERO, S * 105));
+    }
+
+    #[test]
+    fn the_time_in_the_background_does_not_count() {
+        let (bare, mut unmarked) = (Standing::of_bits(0), Unmarked::default());
+        for turn in 0..100_u32 {
+            assert!(!unmarked.hear(bare, u64::from(turn), Duration::ZERO, S * (turn * 5)), "{turn}");
+            unmarked.look_away();
+        }
     }
 }

@@ -29,7 +29,7 @@ use crate::ports::db::content_keys::{self, ContentKeyRow};
 const EXPECTED: u8 = 2;
 /// Keys whose requests are counted, for each session: more than are at the live edge.
 const COUNTED: usize = 16;
-/// Requests of a session in [`WINDOW`]: as many as there are keys in fifteen minutes that somebody jumps through.
+/// Requests of a session in [`WINDOW`]: as many as there are keys in ten minutes that somebody jumps through.
 const REQUESTS_MAX: u32 = 100;
 /// See [`REQUESTS_MAX`].
 const WINDOW: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub(super) struct Asked {
     since: Time,
     requests: u32,
     /// Keys with how often and since when, oldest first.
-    keys: VecDeque<(u64, u8, Time)>,
+    keys: VecDeque<(Option<u64>, u8, Time)>,
 }
 
 /// What follows from a request.
@@ -59,7 +59,8 @@ enum Verdict {
 }
 
 impl Asked {
-    fn ask(&mut self, key: u64, now: Time) -> Verdict {
+    /// A request for this key, or for one that there is not: of those, all together count as one.
+    fn ask(&mut self, key: Option<u64>, now: Time) -> Verdict {
         if now.since(self.since) >= WINDOW {
             self.since = now;
             self.requests = 0;
@@ -199,9 +200,9 @@ impl Access {
     ///
     /// [`NoKey`].
     pub fn content_key(&self, allowed: &Allowed<ReadKey>, first_msn: u64) -> Result<Arc<ContentKey>, NoKey> {
-        let key = self.named_content_key(allowed.stream, first_msn).ok_or(NoKey::Refused(Denied::Unknown))?;
-        self.note_asked(allowed, first_msn)?;
-        Ok(key)
+        let key = self.named_content_key(allowed.stream, first_msn);
+        self.note_asked(allowed, key.as_ref().map(|_| first_msn))?;
+        key.ok_or(NoKey::Refused(Denied::Unknown))
     }
 
     /// The key with this KID.
@@ -214,12 +215,12 @@ impl Access {
             let keys = self.content.keys.read().unwrap_or_else(PoisonError::into_inner);
             keys.get(&allowed.stream).and_then(|keys| keys.values().rev().find(|key| key.id == *id)).cloned()
         };
-        let key = found.ok_or(NoKey::Refused(Denied::Unknown))?;
-        self.note_asked(allowed, key.first_msn)?;
-        Ok(key)
+        self.note_asked(allowed, found.as_ref().map(|key| key.first_msn))?;
+        found.ok_or(NoKey::Refused(Denied::Unknown))
     }
 
-    fn note_asked(&self, allowed: &Allowed<ReadKey>, first_msn: u64) -> Result<(), NoKey> {
+    /// Counts a request for a key; `None` for one that there is not, which costs as much as any other.
+    fn note_asked(&self, allowed: &Allowed<ReadKey>, first_msn: Option<u64>) -> Result<(), NoKey> {
         let now = self.clock.now();
         let seat = self.rooms.with(allowed.session, |seat| seat.cloned());
         // A preview has no seat, and nobody counts what an organiser asks for.
@@ -245,24 +246,33 @@ mod tests {
     use super::*;
 
     #[test]
+    fn keys_that_there_are_not_are_counted_together_and_have_to_wait_like_the_others() {
+        let (mut asked, now) = (Asked::default(), Time::from_millis(100_000));
+        let verdicts: Vec<_> = (0..101).map(|_| asked.ask(None, now)).collect();
+        assert_eq!(verdicts.iter().position(|verdict| *verdict == Verdict::Again), Some(4));
+        assert_eq!(verdicts.iter().position(|verdict| *verdict == Verdict::TooMany), Some(100));
+        assert_eq!(asked.ask(Some(5), now), Verdict::TooMany, "and with them");
+    }
+
+    #[test]
     fn the_fifth_request_for_a_key_is_told_once_and_the_hundred_and_first_waits() {
         let mut asked = Asked::default();
         let now = Time::from_millis(100_000);
-        let verdicts: Vec<_> = (0..8).map(|_| asked.ask(5, now)).collect();
+        let verdicts: Vec<_> = (0..8).map(|_| asked.ask(Some(5), now)).collect();
         assert_eq!(verdicts.iter().position(|verdict| *verdict == Verdict::Again), Some(4));
         assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::Again).count(), 1);
         for key in 6..98 {
-            assert_eq!(asked.ask(key, now), Verdict::Usual, "{key}");
+            assert_eq!(asked.ask(Some(key), now), Verdict::Usual, "{key}");
         }
-        assert_eq!(asked.ask(200, now), Verdict::TooMany);
-        assert_eq!(asked.ask(200, now.plus(WINDOW)), Verdict::Usual);
+        assert_eq!(asked.ask(Some(200), now), Verdict::TooMany);
+        assert_eq!(asked.ask(Some(200), now.plus(WINDOW)), Verdict::Usual);
         assert!(asked.keys.len() <= COUNTED);
 
         // Who opens the page again while the same key lasts begins anew.
         let mut again = Asked::default();
         for visit in 0..20 {
             let then = now.plus(WINDOW * visit);
-            assert_eq!([(); 2].map(|()| again.ask(7, then)), [Verdict::Usual; 2], "{visit}");
+            assert_eq!([(); 2].map(|()| again.ask(Some(7), then)), [Verdict::Usual; 2], "{visit}");
         }
     }
 }

@@ -8,7 +8,7 @@
 use qrcodegen::{QrCode, QrCodeEcc};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Allowed, Facts, Purpose, Reveal, Sealed, Secret, Secure, decide};
-use stagedoor_domain::fact::{Fact, Factor};
+use stagedoor_domain::fact::{Fact, Factor, Way};
 use stagedoor_domain::id::{PasskeyId, UserId};
 use totp_rs::{Builder, Totp};
 use webauthn_rs::prelude::{Passkey, PasskeyRegistration, Url, Webauthn, WebauthnBuilder};
@@ -422,7 +422,7 @@ impl Access {
             Err(error) => return Err(error.into()),
         };
         let Some((user, after)) = owner.filter(|(user, _)| user.disabled_at.is_none()) else {
-            return Err(self.wrong(arrival.address).await);
+            return Err(self.wrong(arrival.address, Way::Passkey).await);
         };
         if let Some(ticket) = after {
             self.use_up(ticket.expose())?;
@@ -447,7 +447,7 @@ impl Access {
         self.may_guess(arrival.address)?;
         match self.passkey_owner(base, challenge, signed).await {
             Ok((user, _)) if user == who.user => Ok(self.confirmed(who, true).await?),
-            Ok(_) | Err(FactorRefused::Wrong) => Err(self.wrong(arrival.address).await),
+            Ok(_) | Err(FactorRefused::Wrong) => Err(self.wrong(arrival.address, Way::Passkey).await),
             Err(error) => Err(error.into()),
         }
     }

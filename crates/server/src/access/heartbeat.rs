@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use stagedoor_domain::access::Purpose;
 use stagedoor_domain::risk::heartbeat::{Answer, Bad, EVERY, HeartbeatKey, Questions, SILENT_AFTER};
-use stagedoor_domain::risk::{Action, Signal, Standing};
+use stagedoor_domain::risk::{Action, Signal, Standing, Unmarked};
 use tokio_util::sync::CancellationToken;
 
-use super::{Access, Room, Seat};
+use super::{Access, Attendance, Room, Seat};
 
 /// How often it is looked who has fallen silent.
 const LISTEN: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ pub(super) struct Pulse {
     standing: AtomicU16,
     /// When its silence was last noted.
     noted: AtomicU64,
+    /// Since when its pages are told of a mark; 0 while they are told of none.
+    marked: AtomicU64,
 }
 
 /// There was an answer.
@@ -67,7 +69,21 @@ impl Pulse {
             silent: AtomicBool::new(false),
             standing: AtomicU16::new(0),
             noted: AtomicU64::new(0),
+            marked: AtomicU64::new(0),
         }
+    }
+
+    fn tell_of_mark(&self, marked: bool, now: Duration) {
+        if !marked {
+            self.marked.store(0, Ordering::Relaxed);
+        } else if self.marked.load(Ordering::Relaxed) == 0 {
+            self.marked.store(moment(now), Ordering::Relaxed);
+        }
+    }
+
+    /// Since when its pages are told of a mark.
+    fn told_of_mark(&self) -> Option<Duration> {
+        Some(self.marked.load(Ordering::Relaxed)).filter(|since| *since > 0).map(Duration::from_millis)
     }
 
     fn hear(&self, standing: Option<Standing>, now: Duration) {
@@ -166,6 +182,7 @@ impl Access {
         if !policy.guard {
             return None;
         }
+        seat.pulse.tell_of_mark(policy.watermark, self.clock.elapsed());
         let watermark = policy.watermark.then(|| {
             let details = seat.details();
             let number = details.phone.flatten();
@@ -178,11 +195,11 @@ impl Access {
         Some(Guard { key: self.heartbeat_key(seat), action: policy.action, watermark })
     }
 
-    /// The next question to a page of `seat`; `None` where the event does not ask.
+    /// The next question to a page of `seat`, and whether the event asks for its mark; `None` where the event does not ask.
     #[must_use]
-    pub fn ask_page(&self, seat: &Seat, questions: &mut Questions) -> Option<String> {
-        let asks = self.rooms.room(seat.event)?.policy().protection.guard;
-        asks.then(|| questions.ask(self.random.bytes()))
+    pub fn ask_page(&self, seat: &Seat, questions: &mut Questions) -> Option<(String, bool)> {
+        let policy = self.rooms.room(seat.event)?.policy().protection;
+        policy.guard.then(|| (questions.ask(self.random.bytes()), policy.watermark))
     }
 
     /// A page of `seat` answers. A good answer heals silence at once.
@@ -194,6 +211,23 @@ impl Access {
         questions.judge(&self.heartbeat_key(seat), answer)?;
         seat.pulse.hear(Standing::read(answer.guard), self.clock.elapsed());
         Ok(())
+    }
+
+    /// Looks whether a page of `seat`, which has just given a good answer, shows pictures without the mark that the event
+    /// asks for and the page was told of; [odd](Signal::WatermarkAbsent) if it goes on. A page that does not say that it is
+    /// in the foreground is not judged.
+    pub fn look_for_mark(&self, seat: &Seat, page: &Attendance<'_>, unmarked: &mut Unmarked, answer: &Answer<'_>) {
+        let policy = self.rooms.room(seat.event).map(|room| room.policy().protection);
+        let told = policy.filter(|policy| policy.guard && policy.watermark).and_then(|_| seat.pulse.told_of_mark());
+        let (Some(told), Some(standing)) = (told, Standing::read(answer.guard)) else {
+            *unmarked = Unmarked::default();
+            return;
+        };
+        if !page.is_visible() {
+            unmarked.look_away();
+        } else if unmarked.hear(standing, answer.frames, told, self.clock.elapsed()) {
+            self.noticed(seat, Signal::WatermarkAbsent, "");
+        }
     }
 
     /// Looks who has fallen silent, once a second, until `stop`.

@@ -111,11 +111,11 @@ impl Limits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no other guess of this address is being checked. Held across the check: otherwise a thousand guesses
-    /// sent at once would all be looked up before the first is counted. Right guesses of many people behind one address
-    /// pass one after the other, at the speed of one row lookup each.
-    pub(super) async fn turn(&self, address: IpAddr) -> MutexGuard<'_, ()> {
-        let key = key(address);
+    /// Waits until no other guess of this address, or of whoever else is counted, is being checked. Held across the check:
+    /// otherwise a thousand guesses sent at once would all be looked up before the first is counted. Right guesses of many
+    /// people behind one address pass one after the other, at the speed of one row lookup each.
+    pub(super) async fn turn(&self, who: impl Into<Key>) -> MutexGuard<'_, ()> {
+        let Key(key) = who.into();
         let spread = (key ^ key >> 64 ^ key >> 32) % TURNS as u128;
         self.turns[usize::try_from(spread).unwrap_or(0)].lock().await
     }

@@ -1,7 +1,7 @@
 //! The door: gathers facts, asks [`stagedoor_domain::access::decide`], and does what it says.
 //!
 //! `approach` asks where somebody comes from (`geo`), `admission` keeps the line when the house is full, `viewer` lets
-//! invitees in and out, `takeovers` asks one screen whether another may go on,
+//! invitees in and out, `openings` notes that a link was opened, `takeovers` asks one screen whether another may go on,
 //! `removal` sends viewers out, `codes` and `renewals` give new codes to one and to many, `guests` lets an invitee bring
 //! somebody along. `heartbeat` asks their pages whether they are there, `risk` notes what is odd about them. `signin`
 //! lets organisers in, `factors` asks them for a second thing, `provider` asks somebody else who they are, `accounts`
@@ -28,6 +28,7 @@ mod letters;
 mod limits;
 mod many;
 mod occupancy;
+mod openings;
 mod organiser;
 mod own;
 mod password;
@@ -145,6 +146,7 @@ pub struct Access {
     orders: Orders,
     listening: heartbeat::Listening,
     notices: risk::Notices,
+    openings: openings::Openings,
     /// A commit was not answered: memory may not know who is out.
     doubt: Arc<AtomicBool>,
     /// Somebody ordered new codes for many.
@@ -157,6 +159,8 @@ pub struct Access {
     content: content::Content,
     /// What is written down of those who were refused.
     refusals: Limits,
+    /// What is written down of those whom the identity provider's word did not let in.
+    turned_back: Limits,
     proofs: proof::Used,
     previews: preview::Previews,
     logins: Limits,
@@ -253,6 +257,7 @@ impl Access {
             orders: Orders::default(),
             listening: heartbeat::Listening::default(),
             notices: risk::Notices::default(),
+            openings: openings::Openings::default(),
             doubt: Arc::default(),
             renewing: Notify::new(),
             brought: Limits::each_within(guests::MINUTE, guests::PER_MINUTE),
@@ -260,6 +265,7 @@ impl Access {
             codes: Limits::new(settings.wrong_per_address, settings.wrong_total),
             content: content::Content::default(),
             refusals: Limits::new(refusals::NOTES_PER_ADDRESS, refusals::NOTES_TOTAL),
+            turned_back: Limits::new(refusals::NOTES_PER_ADDRESS, refusals::NOTES_TOTAL),
             proofs: proof::Used::default(),
             previews: preview::Previews::default(),
             // Passwords and keys have no budget over all addresses: nobody must be able to keep organisers out. What many
@@ -356,10 +362,16 @@ impl Access {
         self.rooms.room(event)
     }
 
-    /// Ends sessions whose time is up, writes down who was seen, listens who is there and notes what is odd, until `stop`.
+    /// Ends sessions whose time is up, writes down who was seen and which links were opened, listens who is there and notes
+    /// what is odd, until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
         // Each for itself: whoever listens waits for no database.
-        tokio::join!(self.keep_sweeping(&stop), self.keep_listening(&stop), self.keep_noticing(&stop));
+        tokio::join!(
+            self.keep_sweeping(&stop),
+            self.keep_listening(&stop),
+            self.keep_noticing(&stop),
+            self.keep_writing_openings(&stop),
+        );
     }
 
     async fn keep_sweeping(&self, stop: &CancellationToken) {

@@ -4,8 +4,10 @@
 //! not to a name that is the same by chance. The provider makes accounts for people whose groups are mapped to a role,
 //! and decides the role of those it made, at every sign-in.
 
+use std::net::IpAddr;
+
 use stagedoor_domain::access::{Allowed, Purpose, Role, Secret, Secure};
-use stagedoor_domain::fact::{Fact, Factor};
+use stagedoor_domain::fact::{Fact, Factor, Way};
 use stagedoor_domain::id::UserId;
 
 use super::Access;
@@ -167,8 +169,24 @@ impl Access {
         if journey.browser != self.browser_hash(returned.cookie) {
             return Err(ProviderRefused::TooLate);
         }
-        let Journey { begun, next, link, .. } = *journey;
+        let link = journey.link;
         let answer = Answer { code: returned.code, issuer: returned.issuer };
+        let arrived = self.take_word(provider, *journey, answer, arrival).await;
+        if let Err(refused) = &arrived {
+            self.note_turned_back(refused, link, arrival.address).await;
+        }
+        arrived
+    }
+
+    /// The second half of [`arrive`](Self::arrive): whoever set out is back, and the provider says who they are.
+    async fn take_word(
+        &self,
+        provider: &Provider,
+        journey: Journey,
+        answer: Answer<'_>,
+        arrival: Arrival<'_>,
+    ) -> Result<Return, ProviderRefused> {
+        let Journey { begun, next, link, .. } = journey;
         let identity = provider.finish(&self.clock, begun, answer).await?;
         if let Some(user) = link {
             self.link(user, &identity).await?;
@@ -180,6 +198,30 @@ impl Access {
             Ok(signed_in) => Ok(Return::SignedIn(Box::new(signed_in), next)),
             Err(SignInRefused::Db(error)) => Err(error.into()),
             Err(_) => Err(ProviderRefused::NoRole),
+        }
+    }
+
+    /// Writes down that somebody was not let in by the provider's word. Anybody can set out and come back with nonsense, so
+    /// no more is written down of an address, or of all together, than at the door of an event. A provider that does not
+    /// answer has refused nobody.
+    async fn note_turned_back(&self, refused: &ProviderRefused, link: Option<UserId>, address: IpAddr) {
+        match refused {
+            ProviderRefused::NoRole | ProviderRefused::Linked | ProviderRefused::Oidc(OidcError::Refused(_)) => {}
+            ProviderRefused::None
+            | ProviderRefused::TooLate
+            | ProviderRefused::Oidc(OidcError::Config(_) | OidcError::Unavailable(_))
+            | ProviderRefused::Db(_) => return,
+        }
+        let elapsed = self.clock.elapsed();
+        if self.turned_back.check(address, elapsed).is_err() || self.turned_back.is_hot(elapsed) {
+            metrics::counter!("door_refusals_unwritten_total").increment(1);
+            return;
+        }
+        self.turned_back.wrong(address, elapsed);
+        // Whoever wanted to link an account is signed in.
+        let actor = link.map_or(Actor::Stranger, Actor::User);
+        if let Err(error) = self.write_sign_in_refused(actor, Way::Provider).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a refused sign-in cannot be written down");
         }
     }
 

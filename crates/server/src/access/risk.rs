@@ -143,6 +143,11 @@ impl Seat {
         self.risk.caution.send_if_modified(|caution| caution.take().is_some());
     }
 
+    /// So many bytes of media were handed over to it. The media path: an atomic add.
+    pub fn took(&self, bytes: u64) {
+        self.risk.taken.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Judges what was fetched since the last time, when the stream brought forth `made` bytes in this window; `None`
     /// only forgets it. Says whether it is odd.
     pub fn weigh(&self, made: Option<u64>, window: Duration) -> bool {
@@ -262,14 +267,8 @@ impl Access {
         }
     }
 
-    /// So many bytes of media went to `seat`, to a program that calls itself `agent`. The media path: an atomic add, and a
-    /// look at the name that costs nothing while it stays the same.
-    pub fn fetched(&self, seat: &Seat, bytes: u64, agent: &[u8]) {
-        seat.risk.taken.fetch_add(bytes, Ordering::Relaxed);
-        self.shows_agent(seat, agent);
-    }
-
-    /// A page of `seat` calls itself `agent`.
+    /// A page of `seat`, or a program that fetches its media, calls itself `agent`. The media path: a look at the name that
+    /// costs nothing while it stays the same.
     pub fn shows_agent(&self, seat: &Seat, agent: &[u8]) {
         let hash = hash_of(agent);
         if seat.risk.agent.load(Ordering::Relaxed) != hash {

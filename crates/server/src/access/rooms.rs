@@ -437,6 +437,12 @@ pub struct Attendance<'a> {
 }
 
 impl Attendance<'_> {
+    /// Whether the page last said that it is in the foreground.
+    #[must_use]
+    pub fn is_visible(&self) -> bool {
+        self.visible
+    }
+
     /// The page says something about itself.
     pub fn reported(&mut self, report: Report, now: Time) {
         let visible = report.visible == Some(true);

@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{Credential, Digest, Purpose, Role, Scopes, Secret};
-use stagedoor_domain::fact::Fact;
+use stagedoor_domain::fact::{Fact, Way};
 use stagedoor_domain::id::{BrowserId, TeamId, UserId};
 use tokio::sync::watch;
 
 use super::Access;
-use super::limits::Limits;
+use super::limits::{Key, Limits};
 use super::password::PASSWORD_BYTES_MAX;
 use crate::facts::{self, Actor};
 use crate::ports::db::browsers::{self, Browser, Method};
@@ -45,9 +45,11 @@ const NOTE_WAIT: Duration = Duration::from_millis(250);
 const TRIES_MAX: u32 = 5;
 /// Wrong passwords for one name, whether anybody has it or not, from browsers that never signed in with it …
 pub(super) const WRONG_PER_NAME: u32 = 10;
-/// … within this time. Those browsers wait; a familiar one, a passkey and the identity provider do not.
+/// … within this time. Those browsers wait; a familiar one, a passkey and the identity provider do not. Whoever is signed
+/// in and shows their password again has as many, counted apart.
 pub(super) const GUESSING: Duration = Duration::from_secs(60);
-/// Six digits are few: whoever knows a password and comes from many addresses has this many wrong ones …
+/// Six digits are few: whoever knows a password, or has a stolen cookie, and comes from many addresses has this many wrong
+/// ones …
 pub(super) const WRONG_DIGITS: u32 = 50;
 /// … within this time, which makes it years.
 pub(super) const GUESSING_DIGITS: Duration = Duration::from_secs(24 * 60 * 60);
@@ -230,7 +232,7 @@ impl Access {
         let opens = |user: &User| user.disabled_at.is_none() && user.once_until.is_none_or(|until| now < until);
         let Some(user) = user.filter(|user| verified && opens(user)) else {
             self.names.wrong(self.name_hash(username), self.clock.elapsed());
-            return Err(self.wrong(arrival.address).await);
+            return Err(self.wrong(arrival.address, Way::Password).await);
         };
         if user.once_until.is_some() {
             let ticket = self.wait(Waiting::NewPassword { user: user.id }, arrival.address);
@@ -265,12 +267,13 @@ impl Access {
         let user = self.second_factor_of(ticket).ok_or(SignInRefused::TooLate)?;
         let user = users::by_id(&self.db, user).await?.filter(|user| user.disabled_at.is_none());
         let user = user.ok_or(SignInRefused::TooLate)?;
+        let _theirs = self.second_factors.turn(self.name_hash(&user.username)).await;
         self.may_guess_at(&user.username, &self.second_factors, arrival)?;
         // A password is what the ticket stands for already; it is no second one.
         let right = !matches!(shown, Shown::Password(_)) && self.is_right(&user, shown).await?;
         if !right {
             self.second_factors.wrong(self.name_hash(&user.username), self.clock.elapsed());
-            return Err(self.wrong(arrival.address).await);
+            return Err(self.wrong(arrival.address, Way::SecondFactor).await);
         }
         self.use_up(ticket)?;
         self.let_in(user, arrival, Method::Password, true).await
@@ -339,9 +342,7 @@ impl Access {
         let _turn = self.logins.turn(arrival.address).await;
         self.may_guess(arrival.address)?;
         let user = users::by_id(&self.db, who.user).await?.ok_or(SignInRefused::Wrong)?;
-        if !self.verify(present, Some(&user)).await? {
-            return Err(self.wrong(arrival.address).await);
-        }
+        self.is_still(&user, Shown::Password(present), arrival.address).await?;
         let second = match who.browser {
             Some(browser) => {
                 browsers::by_id(&self.db, browser).await?.is_some_and(|row| row.second_factor_at.is_some())
@@ -361,9 +362,7 @@ impl Access {
         let _turn = self.logins.turn(arrival.address).await;
         self.may_guess(arrival.address)?;
         let user = users::by_id(&self.db, who.user).await?.ok_or(SignInRefused::Wrong)?;
-        if !self.is_right(&user, shown).await? {
-            return Err(self.wrong(arrival.address).await);
-        }
+        self.is_still(&user, shown, arrival.address).await?;
         self.confirmed(who, !matches!(shown, Shown::Password(_))).await?;
         Ok(())
     }
@@ -375,6 +374,28 @@ impl Access {
         browsers::confirm(&mut tx, browser, now, second_factor).await?;
         facts::append(&mut tx, &self.random, now, who.actor, Fact::Confirmed { user: who.user }).await?;
         tx.commit().await
+    }
+
+    /// Checks what somebody shows who is signed in as `user`. Whoever stole their cookie may come from many addresses, so
+    /// what is wrong counts for the account, as at the sign-in page. No browser is let past here: a familiar one is just
+    /// what was robbed. Passwords are counted apart from those that strangers type at the sign-in page: they would keep
+    /// everybody from confirming. Second factors are not: whoever gets as far as those there knows the password.
+    async fn is_still(&self, user: &User, shown: Shown<'_>, address: IpAddr) -> Result<(), SignInRefused> {
+        let (limit, counted, way): (_, Key, _) = match shown {
+            Shown::Password(_) => (&self.names, user.id.uuid().into(), Way::Password),
+            Shown::Totp(_) | Shown::Recovery(_) => {
+                (&self.second_factors, self.name_hash(&user.username).into(), Way::SecondFactor)
+            }
+        };
+        // Of many that come at once, none is checked before the one ahead is counted.
+        let _turn = limit.turn(counted).await;
+        let checked = limit.check(counted, self.clock.elapsed());
+        checked.map_err(|retry_after| SignInRefused::TooMany { retry_after })?;
+        if self.is_right(user, shown).await? {
+            return Ok(());
+        }
+        limit.wrong(counted, self.clock.elapsed());
+        Err(self.wrong(address, way).await)
     }
 
     async fn is_right(&self, user: &User, shown: Shown<'_>) -> Result<bool, SignInRefused> {
@@ -438,17 +459,20 @@ impl Access {
     }
 
     /// Counts a wrong guess and writes it down.
-    pub(super) async fn wrong(&self, address: IpAddr) -> SignInRefused {
+    pub(super) async fn wrong(&self, address: IpAddr, way: Way) -> SignInRefused {
         self.logins.wrong(address, self.clock.elapsed());
-        let noted = async {
-            let mut tx = self.db.write().await?;
-            facts::append(&mut tx, &self.random, self.clock.now(), Actor::Stranger, Fact::SignInRefused).await?;
-            tx.commit().await
-        };
-        match noted.await {
+        match self.write_sign_in_refused(Actor::Stranger, way).await {
             Ok(()) => SignInRefused::Wrong,
             Err(error) => SignInRefused::Db(error),
         }
+    }
+
+    /// Writes down that somebody failed to sign in.
+    pub(super) async fn write_sign_in_refused(&self, actor: Actor, way: Way) -> Result<(), DbError> {
+        let mut tx = self.db.write().await?;
+        let fact = Fact::SignInRefused { way: Some(way) };
+        facts::append(&mut tx, &self.random, self.clock.now(), actor, fact).await?;
+        tx.commit().await
     }
 
     /// Keeps what somebody known to us has begun.

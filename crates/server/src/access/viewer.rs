@@ -144,14 +144,20 @@ impl Access {
     /// [`RedeemRefused`].
     pub async fn redeem(&self, attempt: RedeemAttempt<'_>) -> Result<Redeemed, RedeemRefused> {
         let (event, address, before) = (attempt.event, attempt.address, self.weather());
-        let redeemed = self.judge(attempt).await;
+        let mut known = None;
+        let redeemed = self.judge(attempt, &mut known).await;
         if let Err(refused) = &redeemed {
-            self.note_refused(event, address, refused, before).await;
+            self.note_refused((event, known), address, refused, before).await;
         }
         redeemed
     }
 
-    async fn judge(&self, attempt: RedeemAttempt<'_>) -> Result<Redeemed, RedeemRefused> {
+    /// `known` becomes whose code it is, whatever comes of it.
+    async fn judge(
+        &self,
+        attempt: RedeemAttempt<'_>,
+        known: &mut Option<InvitationId>,
+    ) -> Result<Redeemed, RedeemRefused> {
         // Before anything they present is looked at.
         let _approached =
             self.approach(attempt.event, attempt.address).inspect_err(|_| self.turned_away(attempt.event))?;
@@ -164,21 +170,11 @@ impl Access {
             let challenge = self.keys.challenge.challenge(now, &self.random);
             return Err(RedeemRefused::ProofRequired { challenge });
         }
-        let invitation = match attempt.code.parse::<Code>() {
-            Ok(code) => {
-                // Rows move from older hashes to newer ones: looked for in that order, none slips through.
-                let mut found = None;
-                for hash in self.keys.hash.digests(Purpose::Code, code.as_bytes()).into_iter().rev() {
-                    found = found.or(invitations::by_code(&self.db, attempt.event, hash).await?);
-                }
-                found
-            }
-            Err(_) => None,
-        };
-        let Some(invitation) = invitation else {
+        let Some(invitation) = self.presented(attempt.event, attempt.code).await? else {
             self.codes.wrong(attempt.address, elapsed);
             return Err(RedeemRefused::CodeInvalid);
         };
+        *known = Some(invitation.id);
         // The guess was right: others behind the same address need not wait for what follows.
         drop(guesses);
         let room = self.rooms.room(attempt.event).ok_or(RedeemRefused::NoEvent)?;
@@ -194,6 +190,17 @@ impl Access {
             self.lines.leave(attempt.event, invitation.id, now);
         }
         entered
+    }
+
+    /// The invitation to `event` whose code somebody presents, in whatever state.
+    pub(super) async fn presented(&self, event: EventId, code: &str) -> Result<Option<Invitation>, DbError> {
+        let Ok(code) = code.parse::<Code>() else { return Ok(None) };
+        // Rows move from older hashes to newer ones: looked for in that order, none slips through.
+        let mut found = None;
+        for hash in self.keys.hash.digests(Purpose::Code, code.as_bytes()).into_iter().rev() {
+            found = found.or(invitations::by_code(&self.db, event, hash).await?);
+        }
+        Ok(found)
     }
 
     /// The second half of [`redeem`](Self::redeem): the code was right when the invitation was read.

@@ -336,6 +336,8 @@ pub(super) enum OrganiserMessage {
         /// What it is about.
         topics: Vec<Changed>,
     },
+    /// Nothing has happened for a while, and the server is there. It has no number, and nothing resumes from it.
+    Alive,
 }
 
 /// Everything at one moment, still to be written.

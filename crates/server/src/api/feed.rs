@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use stagedoor_domain::Time;
 use stagedoor_domain::access::{EndReason, Look, TakeoverState};
 use stagedoor_domain::id::{EventId, TakeoverId};
-use stagedoor_domain::risk::Signal;
 use stagedoor_domain::risk::heartbeat::{self, Answer, Questions};
+use stagedoor_domain::risk::{Signal, Unmarked};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use utoipa::{IntoParams, ToSchema};
@@ -34,7 +34,8 @@ use crate::telemetry;
 
 /// How often a feed looks after itself.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// How often a viewer's feed looks whether anybody is there, and asks its page: ten thousand of them do.
+/// How often a viewer's feed looks whether anybody is there, and asks its page: ten thousand of them do. A page that is
+/// told nothing three times takes its connection for lost.
 const LOOK_AROUND: Duration = heartbeat::EVERY;
 /// … at moments that are so far apart.
 const GRID: Duration = Duration::from_millis(100);
@@ -50,6 +51,9 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// How long a closed feed waits for the other side to close as well.
 const LINGER_MAX: Duration = Duration::from_secs(2);
+/// An organiser's page to which nothing was said for so long is told that we are there, since browsers keep pings to
+/// themselves. A third of the silence after which it takes its connection for lost.
+const QUIET_MAX: Duration = Duration::from_secs(10);
 /// Who holds a feed is read again at least this often.
 const REREAD: Duration = Duration::from_secs(30);
 /// A report is a hundred bytes.
@@ -205,7 +209,8 @@ pub(super) struct Wanted {
 
 /// Watch an event live: a WebSocket. First a `snapshot`, of which `rows` follow while it says `more`; or `resumed`, when
 /// `after` is still known. Then what changes, at most ten messages a second, each with a `seq` to resume from. Who reads
-/// too slowly is told everything again instead of all that was missed.
+/// too slowly is told everything again instead of all that was missed. Where nothing changes, `alive` comes every ten
+/// seconds: half a minute without any message is a lost connection.
 #[utoipa::path(get, path = "/api/v1/events/{event}/feed", tag = "people", params(("event" = String, Path), Wanted),
     security(("organiser_cookie" = []), ("api_token" = [])),
     responses((status = 101, description = "`OrganiserMessage`s follow"), (status = "default", body = Body)))]
@@ -266,6 +271,8 @@ async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut 
     let rows = wanted.rows.unwrap_or(true);
     board.count(api).await;
     board.look(api);
+    // When something was last said; taken before, so that it is never too late.
+    let mut said = api.clock.elapsed();
     let mut told = match wanted.after.filter(|after| board.since(*after).is_some()) {
         Some(after) => {
             socket.send(&OrganiserMessage::Resumed { seq: after }).await?;
@@ -295,6 +302,10 @@ async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut 
                     return Ok(());
                 }
                 socket.keep_alive().await?;
+                if api.clock.elapsed().saturating_sub(said) >= QUIET_MAX {
+                    said = api.clock.elapsed();
+                    socket.send(&OrganiserMessage::Alive).await?;
+                }
                 board.count(api).await;
             }
             _ = look.tick() => {
@@ -304,6 +315,7 @@ async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut 
                     Some(entries) => {
                         for entry in entries {
                             if rows || !entry.rows {
+                                said = api.clock.elapsed();
                                 socket.send_raw(Message::Text(entry.text)).await?;
                             }
                             told = entry.seq;
@@ -312,6 +324,7 @@ async fn show(api: &Api, who: Who, board: &Board, wanted: &Wanted, socket: &mut 
                     // It did not keep up: what it missed is not kept for it.
                     None => {
                         metrics::counter!("feed_resynchronised_total").increment(1);
+                        said = api.clock.elapsed();
                         told = everything(board, rows, socket).await?;
                     }
                 }
@@ -371,12 +384,18 @@ pub(super) enum ViewerMessage {
         state: StateName,
     },
     /// Sign this and send it back as a `ViewerHeartbeat`: it shows that the page is there. Comes every few seconds. A
-    /// page that has no key, because the event began to ask only now, gets one with the session.
+    /// page that has no key, or a mark where there is none now or the other way round, gets what it needs with the
+    /// session.
     Challenge {
         /// Never the same twice: 16 bytes in base64url without padding.
         #[schema(examples("q83vEjRWeJCrze8SNFZ4kA"))]
         nonce: String,
+        /// Whether the picture is to carry the viewer's mark.
+        watermark: bool,
     },
+    /// Nothing has happened, and the server is there. Comes in the place of `challenge` where the event does not ask: a
+    /// page that hears neither for a quarter of a minute has lost its connection.
+    Alive,
     /// Something odd was noticed, and this event does something about it. Tell the viewer what, and how to appeal;
     /// after `blur` and `pause` neither picture nor sound until they have read it, which a `ViewerAcknowledge` says.
     /// Told again to a page that comes back before that.
@@ -582,7 +601,8 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Viewer
     // As well as of what it did not say that it has read.
     let mut cautioned = seat.cautioned();
     cautioned.mark_changed();
-    let mut page = Page { attendance: seat.attend(), questions: Questions::default(), signals: 0 };
+    let mut page =
+        Page { attendance: seat.attend(), questions: Questions::default(), unmarked: Unmarked::default(), signals: 0 };
     // On a grid that all of them share: two hundred pages that are asked together cost one awakening, and so do their
     // answers.
     let past = api.clock.elapsed().as_millis() % GRID.as_millis();
@@ -621,9 +641,11 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Viewer
             _ = tick.tick() => {
                 socket.keep_alive().await?;
                 page.signals = 0;
-                if let Some(nonce) = api.access.ask_page(seat, &mut page.questions) {
-                    socket.send(&ViewerMessage::Challenge { nonce }).await?;
-                }
+                let message = match api.access.ask_page(seat, &mut page.questions) {
+                    Some((nonce, watermark)) => ViewerMessage::Challenge { nonce, watermark },
+                    None => ViewerMessage::Alive,
+                };
+                socket.send(&message).await?;
             }
         }
     }
@@ -633,6 +655,7 @@ async fn accompany(api: &Api, seat: &Seat, socket: &mut Socket) -> Result<Viewer
 struct Page<'a> {
     attendance: Attendance<'a>,
     questions: Questions,
+    unmarked: Unmarked,
     /// Messages with signals since the last question.
     signals: u8,
 }
@@ -658,8 +681,11 @@ impl Page<'_> {
                 let Ok(said) = serde_json::from_str::<ViewerHeartbeat<'_>>(text) else { return };
                 let ViewerHeartbeat { nonce, guard, position_ms, frames, mac, .. } = said;
                 let answer = Answer { nonce, guard, position_ms, frames, mac };
-                if let Err(bad) = api.access.page_answers(seat, &mut self.questions, &answer) {
-                    tracing::debug!(session = %seat.session, error = &bad as &dyn std::error::Error, "no good answer");
+                match api.access.page_answers(seat, &mut self.questions, &answer) {
+                    Ok(()) => api.access.look_for_mark(seat, &self.attendance, &mut self.unmarked, &answer),
+                    Err(bad) => {
+                        tracing::debug!(session = %seat.session, error = &bad as &dyn std::error::Error, "no good answer");
+                    }
                 }
             }
             "signals" if self.signals < SIGNALS_MESSAGES_MAX => {

@@ -244,6 +244,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(concurrency::history))
         .routes(routes!(preview::hold))
         .routes(routes!(viewer::door))
+        .routes(routes!(viewer::opened))
         .routes(routes!(viewer::redeem))
         .routes(routes!(viewer::current, viewer::leave))
         .routes(routes!(viewer::queue, viewer::leave_queue))

@@ -94,7 +94,7 @@ pub(super) struct MessagePolicy {
     /// Messages per second.
     #[schema(required = false, minimum = 1, maximum = 100, default = 1)]
     per_second: u32,
-    /// When nobody is to be woken; without it messages go at any hour.
+    /// When nobody is to be woken but for a new code; without it messages go at any hour.
     quiet_hours: Option<QuietHours>,
     /// What the event may spend, in thousandths of the currency unit that the gateway charges; without it, anything.
     budget_milli: Option<u64>,

@@ -1,4 +1,4 @@
-//! What an invitee's browser does: look at the door, redeem a code, come back, leave.
+//! What an invitee's browser does: look at the door, say that a link was opened, redeem a code, come back, leave.
 
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -67,6 +67,31 @@ pub(super) struct Redeem {
     #[schema(max_length = 64, examples("ABCD-EFGH-JKLM"))]
     code: String,
     proof: Option<Proof>,
+}
+
+/// The code of a link that was opened.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Opening {
+    /// As it stands in the link.
+    #[schema(max_length = 64, examples("ABCD-EFGH-JKLM"))]
+    code: String,
+}
+
+/// The link of an invitation was opened, for the organiser to see. The answer is always the same and says nothing about
+/// the code; a wrong one counts as when somebody comes in with it.
+#[utoipa::path(post, path = "/api/v1/events/{event}/openings", tag = "viewer", operation_id = "open_link",
+    params(("event" = String, Path)), security(()), request_body = Opening,
+    responses((status = 204, description = "Heard: whether the code is right, or is looked at at all, is not said"),
+        (status = "default", body = Body)))]
+pub(super) async fn opened(
+    State(api): State<Api>,
+    Address(address): Address,
+    Path(event): Path<EventId>,
+    Json(body): Json<Opening>,
+) -> StatusCode {
+    api.access.opened(event, &body.code, address).await;
+    StatusCode::NO_CONTENT
 }
 
 /// A viewer's session.

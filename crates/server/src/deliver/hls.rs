@@ -99,13 +99,10 @@ impl Deliver {
         // What is weighed against the stream is the stream: a player without compression fetches more playlist than sound.
         let weighed = *method == Method::GET && target.resource.is_media();
         let response = self.resource(&channel, target.resource, uri.query(), headers).await;
-        let bytes = response.body().bytes();
-        self.counters.bytes.increment(bytes);
-        if let Some(seat) = seat {
-            let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-            self.access.fetched(&seat, if weighed { bytes } else { 0 }, agent);
-        }
-        response
+        self.counters.bytes.increment(response.body().bytes());
+        let Some(seat) = seat else { return response };
+        self.access.shows_agent(&seat, headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default());
+        if weighed { response.map(|body| body.weighed_for(seat)) } else { response }
     }
 
     /// The 16 bytes of a key, to those who may have it at this moment.

@@ -249,7 +249,7 @@ mod tests {
             let event = sample::event(&db).await.id;
             let (stream, broadcast) = (StreamId::new(sample::uuid()), BroadcastId::new(sample::uuid()));
             happen(&world, Fact::StreamLive { event, stream, broadcast }).await;
-            happen(&world, Fact::SignInRefused).await;
+            happen(&world, Fact::SignInRefused { way: None }).await;
             turn(&world).await.unwrap();
             turn(&world).await.unwrap();
             for webhook in [one, two] {

@@ -288,7 +288,7 @@ mod tests {
         let mut tx = world.db.write().await.unwrap();
         for _ in 0..count {
             let now = world.clock.now();
-            append(&mut tx, &world.random, now, Actor::Stranger, Fact::SignInRefused).await.unwrap();
+            append(&mut tx, &world.random, now, Actor::Stranger, Fact::SignInRefused { way: None }).await.unwrap();
         }
         tx.commit().await.unwrap();
     }

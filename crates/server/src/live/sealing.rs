@@ -1,8 +1,8 @@
 //! Seals a broadcast's pieces before anybody can see them, and changes keys at the borders of segments.
 //!
 //! A key begins with a segment, for pictures and sound alike: whichever rendition comes to a segment first decides, the
-//! other one follows. A period is cut before the segment that would outlast it, so that nobody who lost the right to keys
-//! can decrypt for longer. What cannot be sealed becomes a gap: it is never served in the clear.
+//! other one follows. A period is cut before the segment that might outlast it, however long it becomes, so that nobody who
+//! lost the right to keys can decrypt for longer. What cannot be sealed becomes a gap: it is never served in the clear.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,8 +22,6 @@ use crate::ports::db::content_keys::ContentKeyRow;
 
 /// Keys at hand: one rendition may still be two segments behind the other, and a period has one segment at least.
 const KEYS: usize = 4;
-/// Wall times are in whole milliseconds, and segments in ticks: so much longer than its period is not longer.
-const SLACK: Duration = Duration::from_millis(100);
 /// No segment is longer: it rounds to the target duration.
 const SEGMENT_MAX: Duration = TARGET_DURATION.saturating_add(Duration::from_millis(499));
 
@@ -41,17 +39,9 @@ pub(super) struct Sealing {
     access: Arc<Access>,
     stream: StreamId,
     sealer: Sealer,
-    period: Duration,
-    /// How long the next segment may become: the longest so far, and what segments are meant to be at least.
-    longest: Duration,
-    /// When the newest segment began.
-    begun: Option<WallTime>,
+    periods: Periods,
     /// Newest last.
     keys: VecDeque<Arc<ContentKey>>,
-    /// When the newest key's first segment began.
-    since: Option<WallTime>,
-    /// The last segment for which it was decided whether it begins a period.
-    decided: Option<u64>,
     /// Renditions whose open segment has media: pictures, sound.
     has_media: [bool; 2],
     /// What is not covered by the method.
@@ -67,12 +57,8 @@ impl Sealing {
             access: access.clone(),
             stream: plan.stream,
             sealer: Sealer::new(method(plan.encryption)?),
-            period: Duration::from_secs(plan.encryption.key_period_s.into()),
-            longest: plan.latency.segment_nominal(),
-            begun: None,
+            periods: Periods::of(Duration::from_secs(plan.encryption.key_period_s.into())),
             keys: VecDeque::with_capacity(KEYS),
-            since: None,
-            decided: None,
             has_media: [false; 2],
             uncovered: None,
             made: Vec::new(),
@@ -144,19 +130,8 @@ impl Sealing {
 
     /// The key of a segment that begins now.
     fn begin(&mut self, msn: u64, wall: WallTime) -> Arc<ContentKey> {
-        if self.decided.is_none_or(|decided| msn > decided) {
-            self.decided = Some(msn);
-            if let Some(begun) = self.begun.replace(wall) {
-                // Not the time that a broadcaster was away.
-                self.longest = self.longest.max(wall.since(begun).min(SEGMENT_MAX));
-            }
-            let end = wall.plus(self.longest);
-            let over = self.since.is_some_and(|since| end.since(since) > self.period + SLACK);
-            if over || self.keys.is_empty() {
-                self.make(msn);
-                self.since = Some(wall);
-            }
-            self.since.get_or_insert(wall);
+        if self.periods.begins_another(msn, wall) || self.keys.is_empty() {
+            self.make(msn);
         }
         self.key_of(msn)
     }
@@ -181,5 +156,85 @@ impl Sealing {
         }
         self.keys.push_back(Arc::clone(&key));
         key
+    }
+}
+
+/// Where one key ends and the next begins.
+///
+/// How long a segment becomes is not known when it begins: keyframes come when they come. So a key ends as soon as the
+/// longest possible segment would not fit into its period any more. A segment that is longer than the whole period has a key
+/// of its own.
+struct Periods {
+    period: Duration,
+    /// When the newest key's first segment began.
+    since: Option<WallTime>,
+    /// The last segment for which it was decided.
+    decided: Option<u64>,
+}
+
+impl Periods {
+    fn of(period: Duration) -> Self {
+        Self { period, since: None, decided: None }
+    }
+
+    /// Whether the segment `msn`, which begins at `wall`, begins another period than the one before it.
+    fn begins_another(&mut self, msn: u64, wall: WallTime) -> bool {
+        if self.decided.is_some_and(|decided| msn <= decided) {
+            return false;
+        }
+        self.decided = Some(msn);
+        let end = wall.plus(SEGMENT_MAX);
+        let over = self.since.is_some_and(|since| end.since(since) > self.period);
+        if over || self.since.is_none() {
+            self.since = Some(wall);
+        }
+        over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The segments of each key, when segments are so many milliseconds long.
+    fn keys(period_s: u64, lengths: &[i64]) -> Vec<Vec<i64>> {
+        let (mut periods, mut wall) = (Periods::of(Duration::from_secs(period_s)), 1_795_203_000_000);
+        let mut keys: Vec<Vec<i64>> = Vec::new();
+        for (msn, length) in (5..).zip(lengths) {
+            let begins = periods.begins_another(msn, WallTime(wall));
+            assert!(!periods.begins_another(msn, WallTime(wall)), "the other rendition follows");
+            match keys.last_mut().filter(|_| !begins) {
+                Some(key) => key.push(*length),
+                None => keys.push(vec![*length]),
+            }
+            wall += length;
+        }
+        keys
+    }
+
+    #[test]
+    fn a_key_ends_before_a_segment_that_might_outlast_it() {
+        assert_eq!(keys(10, &[2_000; 7]), [vec![2_000; 3], vec![2_000; 3], vec![2_000]]);
+        assert_eq!(keys(10, &[2_000, 2_000, 2_000, 2_000, 4_000]), [vec![2_000; 3], vec![2_000, 4_000]]);
+        assert_eq!(keys(4, &[2_000, 4_200, 2_000]), [[2_000], [4_200], [2_000]], "each its own");
+        assert_eq!(keys(600, &[4_000; 10]).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_covers_more_than_its_period_or_one_segment(
+            period_s in 4..40_u64,
+            lengths in prop::collection::vec(1..4_500_i64, 1..300),
+        ) {
+            let period_ms = i64::try_from(period_s * 1_000).unwrap();
+            let found = keys(period_s, &lengths);
+            for key in &found {
+                let longest = key.iter().copied().max().unwrap_or_default();
+                prop_assert!(key.iter().sum::<i64>() <= period_ms.max(longest), "{key:?}");
+            }
+            prop_assert_eq!(found.concat(), lengths);
+        }
     }
 }

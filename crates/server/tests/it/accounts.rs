@@ -582,6 +582,109 @@ async fn six_digits_are_not_guessed_from_many_addresses() {
     .await;
 }
 
+/// What a thief sends from an address of their own, with all the cookies of somebody's browser.
+async fn stolen(stage: &Stage, cookies: &str, method: &str, path: &str, body: Value) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("origin", "http://stage.test")
+        .header("content-type", "application/json")
+        .header("cookie", cookies);
+    stage.browser().raw(request.body(Body::from(body.to_string())).unwrap()).await
+}
+
+#[tokio::test]
+async fn six_digits_are_not_guessed_with_a_stolen_cookie_from_many_addresses() {
+    on_sqlite(async |stage| {
+        let ada = stage.admin().await;
+        let (secret, _) = enrol(stage, &ada).await;
+        let cookies = ada.cookie_header("/api/v1/login");
+        assert!(cookies.contains("stagedoor_familiar="), "what makes a browser familiar was stolen too");
+        let confirm = async |shown: Value| stolen(stage, &cookies, "POST", "/api/v1/me/confirm", shown).await;
+        for _ in 0..50 {
+            confirm(json!({"totp": "000000"})).await.refused(403, "wrong_confirmation");
+        }
+        stage.pass(30);
+        let waits = confirm(json!({"totp": code(stage, &secret)})).await;
+        waits.refused(429, "too_many_attempts");
+        assert_eq!(waits.header("retry-after"), (24 * 60 * 60 - 30).to_string());
+        // They are the same fifty as at the sign-in page, for a browser that is new to her.
+        let new = stage.browser();
+        let step = sign_in(&new, "ada", stage.password()).await;
+        let second = json!({"ticket": step.at("/ticket"), "totp": code(stage, &secret)});
+        new.post("/api/v1/login/second-factor", second).await.refused(429, "too_many_attempts");
+        // Ada has another way to confirm, and her own desk to sign in at. Neither gives the thief new tries.
+        assert_eq!(ada.post("/api/v1/me/confirm", json!({"password": stage.password()})).await.status, 204);
+        let step = sign_in(&ada, "ada", stage.password()).await;
+        let second = json!({"ticket": step.at("/ticket"), "totp": code(stage, &secret)});
+        assert_eq!(ada.post("/api/v1/login/second-factor", second).await.status, 200);
+        confirm(json!({"totp": "000000"})).await.refused(429, "too_many_attempts");
+        stage.pass(24 * 60 * 60);
+        assert_eq!(confirm(json!({"totp": code(stage, &secret)})).await.status, 204);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_is_not_guessed_with_a_stolen_cookie_from_many_addresses() {
+    on_sqlite(async |stage| {
+        let ada = stage.admin().await;
+        let bob = stage.person(&ada, "bob", "organiser").await;
+        let cookies = ada.cookie_header("/api/v1/login");
+        let confirm = async |password: &str| {
+            stolen(stage, &cookies, "POST", "/api/v1/me/confirm", json!({"password": password})).await
+        };
+        let change = async |present: &str| {
+            let body = json!({"present": present, "new": PASSWORD});
+            stolen(stage, &cookies, "PUT", "/api/v1/me/password", body).await
+        };
+        // What is wrong here and there is counted together.
+        for _ in 0..5 {
+            confirm("a wrong password").await.refused(403, "wrong_confirmation");
+            change("a wrong password").await.refused(403, "wrong_confirmation");
+        }
+        for waits in [confirm(stage.password()).await, change(stage.password()).await] {
+            waits.refused(429, "too_many_attempts");
+            assert_eq!(waits.header("retry-after"), "60");
+        }
+        // It is one account that waits, and it is signed in to as ever, which gives the thief no new tries.
+        assert_eq!(bob.post("/api/v1/me/confirm", json!({"password": PASSWORD})).await.status, 204);
+        assert_eq!(sign_in(&stage.browser(), "ada", stage.password()).await.status, 200);
+        confirm("a wrong password").await.refused(429, "too_many_attempts");
+        stage.pass(60);
+        assert_eq!(change(stage.password()).await.status, 204);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_mistypes_twice_or_is_attacked_by_name_confirms_all_the_same() {
+    on_sqlite(async |stage| {
+        let ada = stage.admin().await;
+        let (secret, _) = enrol(stage, &ada).await;
+        for _ in 0..10 {
+            sign_in(&stage.browser(), "ada", "a wrong password").await.refused(401, "wrong_credentials");
+        }
+        sign_in(&stage.browser(), "ada", stage.password()).await.refused(429, "too_many_attempts");
+        let (wrong, right) = (json!({"password": "oops"}), json!({"password": stage.password()}));
+        for _ in 0..2 {
+            ada.post("/api/v1/me/confirm", wrong.clone()).await.refused(403, "wrong_confirmation");
+        }
+        assert_eq!(ada.post("/api/v1/me/confirm", right).await.status, 204);
+        stage.pass(60);
+        for _ in 0..2 {
+            ada.post("/api/v1/me/confirm", json!({"totp": "000000"})).await.refused(403, "wrong_confirmation");
+        }
+        assert_eq!(ada.post("/api/v1/me/confirm", json!({"totp": code(stage, &secret)})).await.status, 204);
+        let change = |present: &str| json!({"present": present, "new": PASSWORD});
+        for _ in 0..2 {
+            ada.put("/api/v1/me/password", change("oops")).await.refused(403, "wrong_confirmation");
+        }
+        assert_eq!(ada.put("/api/v1/me/password", change(stage.password())).await.status, 204);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_changes_about_somebody_reaches_the_pages_they_have_open() {
     on_sqlite(async |stage| {

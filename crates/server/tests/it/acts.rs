@@ -161,7 +161,7 @@ async fn signing_in(stage: &Stage, log: &Auditor<'_>) {
     let wrong = json!({"username": "ada", "password": "Tr0ub4dor&3"});
     log.hides("Tr0ub4dor&3");
     assert_eq!(stage.browser().post("/api/v1/login", wrong).await.status, 401);
-    log.tells("somebody fails to", &[entry("user.sign_in_refused", "stranger", json!({}))]).await;
+    log.tells("somebody fails to", &[entry("user.sign_in_refused", "stranger", json!({"way": "password"}))]).await;
 
     let confirmed = browser.post("/api/v1/me/confirm", json!({"password": stage.password()})).await;
     assert!(confirmed.status < 300, "{confirmed:?}");
@@ -455,11 +455,15 @@ async fn viewers(stage: &Stage, log: &Auditor<'_>, event: &str) {
     ];
     log.tells("somebody brings a guest", &told).await;
     let ended = |session: &str, reason: &str| json!({"event": event, "session": session, "reason": reason});
-    let refused = |reason: &str| entry("session.refused", "stranger", json!({"event": event, "reason": reason}));
+    let refused = |reason: &str, invitation: &str| {
+        let about = json!({"event": event, "reason": reason, "invitation": invitation});
+        entry("session.refused", "stranger", about)
+    };
 
     log.hides("AAAA-BBBB-CCCC");
     assert_eq!(stage.browser().redeem(event, "AAAA-BBBB-CCCC").await.status, 403);
-    log.tells("a wrong code is refused", &[refused("wrong_code")]).await;
+    let nobodys = entry("session.refused", "stranger", json!({"event": event, "reason": "wrong_code"}));
+    log.tells("a wrong code is refused", &[nobodys]).await;
 
     let (browser, session) = &sessions[0];
     assert!(browser.delete(&format!("{base}/sessions/current")).await.status < 300);
@@ -474,7 +478,7 @@ async fn viewers(stage: &Stage, log: &Auditor<'_>, event: &str) {
     ];
     log.tells("somebody is sent out for good", &told).await;
     assert_eq!(stage.browser().redeem(event, &two.code).await.status, 403);
-    log.tells("who is kept out is refused", &[refused("blocked")]).await;
+    log.tells("who is kept out is refused", &[refused("blocked", &two.id)]).await;
     let over = ada.post(&format!("{base}/viewers/end-all"), json!({"reason": "Good night"})).await;
     assert_eq!(over.at("/sessions"), "1", "{over:?}");
     let told = entry("event.sessions_ended", &me, json!({"event": event, "count": 1, "epoch": 1}));
@@ -492,7 +496,7 @@ async fn viewers(stage: &Stage, log: &Auditor<'_>, event: &str) {
     ];
     log.tells("somebody who watches is not invited any more", &told).await;
     assert_eq!(stage.browser().redeem(event, &one.code).await.status, 410);
-    log.tells("who is not invited any more is refused", &[refused("withdrawn")]).await;
+    log.tells("who is not invited any more is refused", &[refused("withdrawn", &one.id)]).await;
 }
 
 async fn takeovers(stage: &Stage, log: &Auditor<'_>, event: &str) {

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::broadcasting::Show;
+use crate::certificates;
 use crate::feeds::{OURS, connect};
 use crate::laws::routes;
 use crate::stage::{HOST, Stage, configured, on_sqlite};
@@ -299,6 +300,36 @@ async fn a_bug_in_the_task_of_one_connection_ends_no_other() {
     .await;
 }
 
+#[tokio::test]
+async fn who_asks_for_a_websocket_and_gets_none_is_hung_up_on_with_the_answer() {
+    on_sqlite(async |stage| {
+        let doors = open(stage, stage.router.clone(), wide()).await;
+        let event = stage.admin().await.create_event("Evening").await;
+        for path in [
+            "/livez".to_owned(),
+            "/live/x/y/index.m3u8".to_owned(),
+            format!("/api/v1/events/{event}/feed"),
+            format!("/api/v1/events/{event}/sessions/current/feed"),
+            format!("/api/v1/events/{event}/takeovers/x/feed"),
+        ] {
+            let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+            let first = format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\n{upgrade}\r\n");
+            let second = format!("GET /livez HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+            let mut stream = TcpStream::connect(doors.http).await.unwrap();
+            stream.write_all((first + &second).as_bytes()).await.unwrap();
+            let mut heard = Vec::new();
+            // Sooner than a connection is given up that rests.
+            let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut heard)).await;
+            let heard = String::from_utf8_lossy(&heard);
+            ended.unwrap_or_else(|_| panic!("{path} goes on: {heard}")).unwrap();
+            assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "{path}: {heard}");
+            assert!(!heard.starts_with("HTTP/1.1 101") && heard.contains("connection: close"), "{path}: {heard}");
+        }
+    })
+    .await;
+}
+
 /// How long each of these connections lasted, which say this much and no more.
 async fn stuck(server: SocketAddr, count: usize, first: &'static [u8]) -> Vec<Duration> {
     let mut waiting = Vec::new();
@@ -374,6 +405,61 @@ async fn hundreds_who_do_not_get_on_with_it_are_gone_within_ten_seconds_and_view
             assert!(*longest <= Duration::from_secs(13), "{door}: {longest:?}");
             let shortest = lasted.iter().min().unwrap();
             assert!(*shortest >= Duration::from_secs(9), "{door}: nobody is hurried: {shortest:?}");
+        }
+    })
+    .await;
+}
+
+/// What a client of HTTP/2 begins with, and its SETTINGS.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// `GET /livez` on the first stream: method and scheme by their numbers, host and path in letters.
+const LIVEZ: &[u8] = b"\0\0\x16\x01\x05\0\0\0\x01\x82\x87\x01\x0astage.test\x04\x06/livez";
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingpong";
+
+/// How long a connection with HTTP/2 lasts that says this and then sends a PING every half second; how many of them were
+/// acknowledged, and whether there was an answer.
+async fn pinging(server: SocketAddr, first: &[u8]) -> (Duration, usize, bool) {
+    let stream = certificates::connect(server, b"h2", HOST).await.unwrap();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let began = Instant::now();
+    writer.write_all(PREFACE).await.unwrap();
+    writer.write_all(first).await.unwrap();
+    let pings = async {
+        while writer.write_all(PING).await.is_ok() && writer.flush().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let (mut acknowledged, mut answered) = (0, false);
+    let hears = async {
+        let mut head = [0; 9];
+        while reader.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            if reader.read_exact(&mut payload).await.is_err() {
+                break;
+            }
+            acknowledged += usize::from(head[3] == 6 && head[4] == 1);
+            answered |= head[3] == 1;
+        }
+    };
+    tokio::select! {
+        () = hears => {}
+        () = pings => {}
+    }
+    (began.elapsed(), acknowledged, answered)
+}
+
+#[tokio::test]
+async fn who_sends_pings_and_asks_for_nothing_is_gone_like_anybody_else_who_is_idle() {
+    on_sqlite(async |stage| {
+        let doors = open(stage, stage.router.clone(), wide()).await;
+        let (silent, once) = tokio::join!(pinging(doors.https, b""), pinging(doors.https, LIVEZ));
+        for ((lasted, acknowledged, answered), asked) in [(silent, false), (once, true)] {
+            assert_eq!(answered, asked);
+            assert!(acknowledged > 5, "{acknowledged}");
+            // Ten seconds, two to say goodbye in, and what a busy machine takes to notice.
+            let (least, most) = (Duration::from_secs(9), Duration::from_secs(15));
+            assert!((least..=most).contains(&lasted), "asked: {asked}, {lasted:?}");
         }
     })
     .await;

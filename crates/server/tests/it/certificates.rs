@@ -20,6 +20,7 @@ use stagedoor_server::ports::tls::Tls;
 use stagedoor_testkit::tls::SelfSigned;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::stage::{Stage, on_sqlite};
@@ -105,8 +106,8 @@ impl Pebble {
     }
 }
 
-/// What is shown to whoever comes: issuer and serial number. `None` when there is no handshake.
-async fn shown(server: SocketAddr, protocol: &[u8], name: &str) -> Option<(String, Vec<u8>, Vec<String>)> {
+/// A connection that takes every certificate. `None` when there is no handshake.
+pub(crate) async fn connect(server: SocketAddr, protocol: &[u8], name: &str) -> Option<TlsStream<TcpStream>> {
     #[derive(Debug)]
     struct Anything(rustls::crypto::CryptoProvider);
     impl rustls::client::danger::ServerCertVerifier for Anything {
@@ -147,7 +148,12 @@ async fn shown(server: SocketAddr, protocol: &[u8], name: &str) -> Option<(Strin
     client.alpn_protocols = vec![protocol.to_vec()];
     let stream = TcpStream::connect(server).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await.ok()?;
+    TlsConnector::from(Arc::new(client)).connect(name, stream).await.ok()
+}
+
+/// What is shown to whoever comes: issuer and serial number. `None` when there is no handshake.
+async fn shown(server: SocketAddr, protocol: &[u8], name: &str) -> Option<(String, Vec<u8>, Vec<String>)> {
+    let stream = connect(server, protocol, name).await?;
     let der = stream.get_ref().1.peer_certificates()?.first()?.to_vec();
     let (_, own) = X509Certificate::from_der(&der).unwrap();
     let names = own.subject_alternative_name().unwrap().unwrap().value.general_names.iter();

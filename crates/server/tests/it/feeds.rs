@@ -58,11 +58,11 @@ pub async fn connect(
     }
 }
 
-/// The next message; questions whether the page is there, which come now and then, are let go.
+/// The next message; what only shows that somebody is there, and comes now and then, is let go.
 pub async fn next(socket: &mut Socket) -> Option<Value> {
     loop {
         let message = heard(socket).await?;
-        if message["type"] != "challenge" {
+        if message["type"] != "challenge" && message["type"] != "alive" {
             return Some(message);
         }
     }
@@ -133,6 +133,38 @@ async fn an_organiser_sees_people_come_and_go_without_asking() {
 
         assert_eq!(admin.delete(&format!("/api/v1/events/{event}")).await.status, 204);
         while next(&mut feed).await.is_some() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_organiser_to_whom_nothing_was_said_for_ten_seconds_hears_that_the_server_is_there() {
+    on_sqlite(async |stage| {
+        let server = listening(stage).await;
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let path = format!("/api/v1/events/{event}/feed");
+        let mut feed = connect(server, &admin, &path, OURS).await.unwrap();
+        let mut figures = connect(server, &admin, &format!("{path}?rows=false"), OURS).await.unwrap();
+        let mut last = next(&mut feed).await.unwrap()["seq"].as_u64().unwrap();
+        next(&mut figures).await.unwrap();
+
+        stage.pass(10);
+        let sign = loop {
+            let message = heard(&mut feed).await.unwrap();
+            let Some(seq) = message["seq"].as_u64() else { break message };
+            last = seq;
+            stage.pass(10);
+        };
+        assert_eq!(sign, json!({"type": "alive"}));
+        assert_eq!(next_of(&mut figures, "alive").await, json!({"type": "alive"}));
+
+        // It takes no number and does not come again before its time: what is said next goes on from before it.
+        admin.invite(&event, "A").await;
+        assert_eq!(heard(&mut feed).await.unwrap()["seq"], json!(last + 1));
+        drop(feed);
+        let mut feed = connect(server, &admin, &format!("{path}?after={last}"), OURS).await.unwrap();
+        assert_eq!(next(&mut feed).await.unwrap(), json!({"type": "resumed", "seq": last}));
     })
     .await;
 }
@@ -360,6 +392,27 @@ async fn a_viewer_hears_the_state_reports_and_is_told_goodbye() {
         assert_eq!(next_of(&mut feed, "bye").await, json!({"type": "bye", "reason": "revoked"}));
         assert!(next(&mut feed).await.is_none());
         assert_eq!(connect(server, &viewer, &path, OURS).await.err(), Some(401));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_viewer_hears_that_the_server_is_there_whether_its_page_is_asked_or_not() {
+    on_sqlite(async |stage| {
+        let server = listening(stage).await;
+        let admin = stage.admin().await;
+        for (guard, sign) in [(true, "challenge"), (false, "alive")] {
+            let event = admin.create_event("Evening").await;
+            let policy = json!({"policy": {"protection": {"guard": guard}}});
+            assert_eq!(admin.patch(&format!("/api/v1/events/{event}"), policy).await.status, 200);
+            let code = admin.invite(&event, "A").await.code;
+            let viewer = stage.browser();
+            viewer.enter(&event, &code).await;
+            let path = format!("/api/v1/events/{event}/sessions/current/feed");
+            let mut feed = connect(server, &viewer, &path, OURS).await.unwrap();
+            assert_eq!(heard(&mut feed).await.unwrap()["type"], "state");
+            assert_eq!(heard(&mut feed).await.unwrap()["type"], sign, "guard: {guard}");
+        }
     })
     .await;
 }

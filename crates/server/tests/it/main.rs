@@ -24,6 +24,7 @@ mod leaks;
 mod log;
 mod matrix;
 mod messaging;
+mod opening;
 mod operation;
 mod organising;
 mod passkeys;

@@ -1,5 +1,7 @@
 //! Finding, changing and showing invitees, through the API, as each role may.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::stage::{Answer, Browser, Stage, on_both, on_sqlite};
@@ -430,6 +432,53 @@ async fn many_are_withdrawn_at_once_with_their_sessions() {
             admin.post(&format!("{base}/revoke"), body.clone()).await.refused(422, "invalid");
             admin.post(&format!("{base}/regenerate"), body).await.refused(422, "invalid");
         }
+    })
+    .await;
+}
+
+/// Waits until the database counts so many people of an event.
+async fn counted(stage: &Stage, sql: &'static str, event: &str, people: u64) {
+    while stage.db.one(sql, [event.into()]).await.unwrap().unwrap().count("n").unwrap() < people {}
+}
+
+#[tokio::test]
+async fn whoever_closes_the_page_half_way_has_tagged_and_withdrawn_everybody_all_the_same() {
+    // Two steps of 500, and some.
+    const PEOPLE: u32 = 1_100;
+    // Longer than two steps take on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    on_both(async |stage| {
+        let admin = stage.admin().await;
+        let event = admin.create_event("Evening").await;
+        let base = format!("/api/v1/events/{event}/invitations");
+        stage.crowd(&event, PEOPLE).await;
+        let everybody = json!({"filter": {}});
+        // As many tags as there may be: a step takes its time.
+        let tags: Vec<_> = (0..20).map(|number| format!("tag {number}")).collect();
+        let acts = [
+            (
+                "tags",
+                json!({"selection": everybody, "add": tags}),
+                "SELECT COUNT(*) AS n FROM invitation_tags WHERE event_id = $1 AND tag = 'tag 0'",
+            ),
+            (
+                "revoke",
+                json!({"selection": everybody}),
+                "SELECT COUNT(*) AS n FROM invitations WHERE event_id = $1 AND revoked_at IS NOT NULL",
+            ),
+        ];
+        for (act, body, sql) in acts {
+            let path = format!("{base}/{act}");
+            tokio::select! {
+                answer = admin.post(&path, body) => panic!("{act}: nobody could leave before it was over: {answer:?}"),
+                () = counted(stage, sql, &event, 500) => {}
+            }
+            // The request is dropped, as it is when a browser hangs up.
+            let done = tokio::time::timeout(PATIENCE, counted(stage, sql, &event, u64::from(PEOPLE))).await;
+            assert!(done.is_ok(), "{act}: it stopped half way");
+        }
+        let sql = "SELECT COUNT(*) AS n FROM sessions WHERE event_id = $1 AND ended_at IS NULL";
+        assert_eq!(stage.db.one(sql, [event.as_str().into()]).await.unwrap().unwrap().count("n").unwrap(), 0);
     })
     .await;
 }

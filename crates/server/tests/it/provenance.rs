@@ -25,7 +25,7 @@ async fn restricted(admin: &Browser<'_>, access: Value) -> String {
 }
 
 /// All that somebody outside can see of an answer, except what is different every time.
-fn seen(answer: &Answer) -> (u16, String, Vec<String>) {
+pub fn seen(answer: &Answer) -> (u16, String, Vec<String>) {
     // How much more may be asked is the same for right and wrong, and less each time.
     let headers = answer.headers.iter().filter(|(name, _)| *name != "x-request-id" && *name != "ratelimit");
     let mut headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value:?}")).collect();

@@ -73,8 +73,9 @@ fn report(stage: &Stage, event: &str) {
     }
 }
 
+/// With keys of two segments each: behind two of two seconds a long one would not fit into seven seconds any more.
 async fn sealed<'a>(stage: &'a Stage, method: &str) -> Show<'a> {
-    Show::open_with(stage, json!({"encryption": {"method": method, "key_period_s": 4}})).await
+    Show::open_with(stage, json!({"encryption": {"method": method, "key_period_s": 7}})).await
 }
 
 #[tokio::test]
@@ -86,7 +87,7 @@ async fn every_part_and_segment_is_sealed_and_its_key_opens_it() {
             show.reaches(kind, 3).await;
             let playlist = show.get(&format!("{kind}/index.m3u8")).await.text();
             let keys = keys_in(&playlist);
-            assert_eq!(keys, [0, 2], "four seconds are two segments: {playlist}");
+            assert_eq!(keys, [0, 2], "two segments each: {playlist}");
             let ivs = ivs_in(&playlist);
             assert_ne!(ivs[&0], ivs[&2], "{playlist}");
             let header = show.get(&format!("{kind}/init.0.mp4")).await.bytes;
@@ -263,7 +264,7 @@ async fn after_a_kick_what_can_be_decrypted_ends_with_the_key_that_was_known() {
                 decryptable_s += if key == known { length.trim_end_matches(',').parse::<f64>().unwrap() } else { 0.0 };
             }
         }
-        assert!((3.9..=4.1).contains(&decryptable_s), "one period of four seconds: {decryptable_s}");
+        assert!((3.9..=4.1).contains(&decryptable_s), "one key of two segments: {decryptable_s}");
         assert!(keys_in(&playlist).last().unwrap() > &known);
     })
     .await;
@@ -300,6 +301,24 @@ async fn a_key_that_is_asked_for_again_and_again_is_an_incident_and_too_many_hav
         stage.pass(10);
         assert_eq!(show.get("key/0").await.status.as_u16(), 200);
         assert_eq!(incidents().await.len(), 1, "said once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn asking_for_keys_that_there_are_not_is_counted_like_asking_for_those_that_there_are() {
+    on_sqlite(async |stage| {
+        let show = sealed(stage, "aes-128").await;
+        let _encoder = show.on_air().await;
+        for number in 0..100 {
+            assert_eq!(show.get(&format!("key/{}", 1_000 + number)).await.status.as_u16(), 403, "{number}");
+        }
+        for path in ["key/2000", "key/0"] {
+            assert_eq!(show.get(path).await.status.as_u16(), 429, "{path}");
+        }
+        report(stage, &show.event);
+        stage.pass(10);
+        assert_eq!(show.get("key/0").await.status.as_u16(), 200);
     })
     .await;
 }

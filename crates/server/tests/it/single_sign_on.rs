@@ -156,6 +156,48 @@ async fn an_answer_that_is_not_true_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn who_is_not_let_in_by_the_providers_word_is_in_the_log_and_a_flood_is_not() {
+    let there = provider(Algorithm::Es256).await;
+    configured_on_both(trusting(&there), async |stage| {
+        let ada = stage.admin().await;
+        let me = ada.get("/api/v1/me").await.at("/id");
+        let written = async |actor: &str| {
+            let log = ada.get("/api/v1/log?type=user.sign_in_refused&limit=100").await.json();
+            let entries = log["data"].as_array().unwrap();
+            assert!(entries.iter().all(|entry| entry["data"] == json!({"way": "provider"})), "{entries:?}");
+            entries.iter().filter(|entry| entry["actor"] == json!(actor)).count()
+        };
+        // No role, and an answer that is forged.
+        there.seat(Some(Person::new("subject-2", "Eve", &[])));
+        refused(&journey(&stage.browser()).await, "no_role");
+        assert_eq!(written("stranger").await, 1);
+        there.seat(Some(Person::new("subject-1", "grace", &["heads"])));
+        there.lie(Lie::OwnKey);
+        refused(&journey(&stage.browser()).await, "provider_refused");
+        assert_eq!(written("stranger").await, 2);
+        // An account there that is linked to another one here: whoever tried is signed in.
+        assert_eq!(journey(&stage.browser()).await.header("location"), "/events/evt_1");
+        let way = ada.post("/api/v1/me/provider", json!({"next": "/settings/account"})).await;
+        refused(&ada.get(&at_the_provider(&way.at("/url")).await).await, "linked");
+        assert_eq!((written("stranger").await, written(&me).await), (2, 1));
+
+        // Nobody was refused where nobody was asked.
+        there.lie(Lie::Broken);
+        refused(&journey(&stage.browser()).await, "provider_unavailable");
+        refused(&stage.browser().get("/api/v1/login/provider/callback?code=x&state=x").await, "too_late");
+        assert_eq!(written("stranger").await, 2);
+        // Five a minute of one address.
+        there.seat(Some(Person::new("subject-2", "Eve", &[])));
+        let eve = stage.browser();
+        for _ in 0..7 {
+            refused(&journey(&eve).await, "no_role");
+        }
+        assert_eq!(written("stranger").await, 7);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_journey_is_one_browsers_and_ends_once() {
     let there = provider(Algorithm::Es256).await;
     configured(trusting(&there), async |stage| {

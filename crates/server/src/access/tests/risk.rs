@@ -3,7 +3,7 @@
 use stagedoor_domain::event::ProtectionPolicy;
 use stagedoor_domain::incident::Kind;
 use stagedoor_domain::risk::heartbeat::{Answer, Bad, Questions};
-use stagedoor_domain::risk::{Action, Signal, Standing};
+use stagedoor_domain::risk::{Action, Signal, Standing, Unmarked};
 use stagedoor_testkit::geo::{Database, sample};
 
 use super::*;
@@ -59,7 +59,7 @@ impl Page {
     }
 
     fn answers(&mut self, access: &Access) -> Result<(), Bad> {
-        let nonce = access.ask_page(&self.seat, &mut self.questions).unwrap();
+        let (nonce, _) = access.ask_page(&self.seat, &mut self.questions).unwrap();
         let key = access.guard(&self.seat).unwrap().key;
         let mac = key.sign(&nonce, "f", Some(1), 2);
         let answer = Answer { nonce: &nonce, guard: "f", position_ms: Some(1), frames: 2, mac: &mac };
@@ -104,7 +104,7 @@ async fn only_a_good_answer_heals() {
         let (seat, other) = (door.seated().await, door.seated().await);
         door.pass(18);
         let mut questions = Questions::default();
-        let nonce = door.access.ask_page(&seat, &mut questions).unwrap();
+        let (nonce, _) = door.access.ask_page(&seat, &mut questions).unwrap();
         let key = door.access.guard(&other).unwrap().key;
         let mac = key.sign(&nonce, "f", None, 2);
         let answer = Answer { nonce: &nonce, guard: "f", position_ms: None, frames: 2, mac: &mac };
@@ -278,17 +278,64 @@ async fn another_program_with_the_same_address_of_the_media_is_noted_and_the_sys
         let seat = door.seated().await;
         let (firefox, player) = ("Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Firefox/153.0", "Lavf/61.7.100");
         for agent in [firefox, "Mozilla/5.0 (Windows NT 10.0) Firefox/153.0"] {
-            door.access.fetched(&seat, 1_000, agent.as_bytes());
+            door.access.shows_agent(&seat, agent.as_bytes());
         }
         assert_eq!(seat.suspicion().points, 0);
         for _ in 0..5 {
-            door.access.fetched(&seat, 1_000, player.as_bytes());
-            door.access.fetched(&seat, 1_000, firefox.as_bytes());
+            door.access.shows_agent(&seat, player.as_bytes());
+            door.access.shows_agent(&seat, firefox.as_bytes());
         }
         assert_eq!(seat.suspicion().points, 3);
         let incidents = door.suspected().await;
         assert!(incidents[0].text.contains("(“Firefox, then Unknown device”)"), "{}", incidents[0].text);
-        door.access.fetched(&seat, 1, b"\xff\xfe");
+        door.access.shows_agent(&seat, b"\xff\xfe");
+    })
+    .await;
+}
+
+/// Whether a page of `seat` is odd after ninety seconds of answers with these guards, in which it plays or does not.
+fn is_odd_without_mark(door: &Door, seat: &Arc<Seat>, guard: &str, visible: bool, plays: bool) -> bool {
+    let (mut attendance, mut unmarked) = (seat.attend(), Unmarked::default());
+    attendance.reported(Report { visible: Some(visible), ..Report::default() }, door.clock.now());
+    for turn in 0..19 {
+        door.pass(5);
+        let frames = if plays { 120 * (turn + 1) } else { 120 };
+        let answer = Answer { nonce: "", guard, position_ms: Some(1), frames, mac: "" };
+        door.access.look_for_mark(seat, &attendance, &mut unmarked, &answer);
+    }
+    seat.suspicion().signals & Signal::WatermarkAbsent.bit() != 0
+}
+
+#[tokio::test]
+async fn a_page_that_plays_without_the_mark_that_it_was_told_of_is_odd_and_nobody_else_is() {
+    both(async |db| {
+        let door = open(&db).await;
+        let with_mark = ProtectionPolicy { watermark: true, action: Action::Blur, ..ProtectionPolicy::default() };
+        let early = door.seated().await;
+        assert!(door.access.guard(&early).unwrap().watermark.is_none());
+        assert!(!is_odd_without_mark(&door, &early, "0", true, true), "no mark is asked for");
+        door.protect(with_mark).await;
+        assert!(!is_odd_without_mark(&door, &early, "0", true, true), "its page was never told");
+
+        for (guard, visible, plays, odd) in [
+            ("0", true, true, true),
+            ("c0", true, true, true),
+            ("ff", true, true, false),
+            ("1", true, true, false),
+            ("0", false, true, false),
+            ("0", true, false, false),
+        ] {
+            let seat = door.seated().await;
+            assert!(door.access.guard(&seat).unwrap().watermark.is_some());
+            assert_eq!(is_odd_without_mark(&door, &seat, guard, visible, plays), odd, "{guard} {visible} {plays}");
+            let told = seat.cautioned().borrow().map(|caution| caution.action);
+            assert_eq!(told, odd.then_some(Action::Blur), "{guard} {visible} {plays}");
+        }
+
+        let seat = door.seated().await;
+        let _told = door.access.guard(&seat);
+        door.protect(ProtectionPolicy::default()).await;
+        assert!(!is_odd_without_mark(&door, &seat, "0", true, true), "it is not asked for any more");
     })
     .await;
 }

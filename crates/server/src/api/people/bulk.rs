@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 
 use super::SelectionBody;
 use crate::access::{Renewed, Telling};
-use crate::api::Api;
 use crate::api::extract::{BaseUrl, Json, Organiser, Path, room};
 use crate::api::messages::{MessageChannel, inviter};
 use crate::api::problem::{Body, Problem};
 use crate::api::removal::words;
 use crate::api::renewals::RenewalView;
+use crate::api::{Api, carried_out};
 use crate::ports::db::{DbError, selection};
 
 /// Which tags are put on whom, and which are taken off.
@@ -57,8 +57,10 @@ pub(in crate::api) async fn tag_many(
         return Err(Problem::field(&format!("/add/{both}"), "This tag is to be taken off as well."));
     }
     let selection = body.selection.understood(&api, &organiser, event)?;
-    let changed = api.access.tag(allowed, organiser.0.actor, selection, add, remove).await?;
-    Ok(Json(Tagged { changed }))
+    // It is more than one transaction: whoever closes the page half way has asked for all of it.
+    let tagged =
+        carried_out(async move { Ok(api.access.tag(allowed, organiser.0.actor, selection, add, remove).await?) });
+    Ok(Json(Tagged { changed: tagged.await? }))
 }
 
 /// Whose invitations are withdrawn.
@@ -92,7 +94,10 @@ pub(in crate::api) async fn revoke_many(
     let allowed = organiser.may(&api, Organise { event })?;
     room(&api, event)?;
     let selection = body.selection.understood(&api, &organiser, event)?;
-    let (changed, sessions_ended) = api.access.withdraw_all(&allowed, organiser.0.actor, &selection).await?;
+    // As above.
+    let withdrawn =
+        carried_out(async move { Ok(api.access.withdraw_all(&allowed, organiser.0.actor, &selection).await?) });
+    let (changed, sessions_ended) = withdrawn.await?;
     Ok(Json(Withdrawn { changed, sessions_ended }))
 }
 

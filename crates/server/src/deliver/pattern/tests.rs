@@ -38,8 +38,8 @@ async fn who_empties_the_recording_is_noted_and_who_watches_it_is_not() {
         let evening = |seconds: u64, bps: Option<u64>, patterns: &mut Patterns| {
             for _ in 0..seconds / 5 {
                 clock.advance(Duration::from_secs(5));
-                access.fetched(&seats[0], 5_000_000, b"Firefox/153.0");
-                access.fetched(&seats[1], 10_500_000, b"Firefox/153.0");
+                seats[0].took(5_000_000);
+                seats[1].took(10_500_000);
                 patterns.turn(&access, &room, bps, clock.elapsed());
             }
             (seats[0].suspicion().points, seats[1].suspicion().points)

@@ -264,6 +264,7 @@ async fn within_an_event(world: &World<'_>, route: &str) -> Option<Sample> {
             right("moderate").with("invitation", world.invitation().await).json(json!({}))
         }
 
+        "POST /{event}/openings" => EVERYBODY.json(json!({"code": world.code().await})),
         "POST /{event}/sessions" => EVERYBODY.json(json!({"code": world.code().await})).signs_out(),
         "GET /{event}/sessions/current" => VIEWER,
         "DELETE /{event}/sessions/current" => VIEWER.signs_out(),
