@@ -21,6 +21,11 @@ export async function measure({ bars, scratch, quick }) {
   const p99 = (spread) => spread?.p99 ?? Number.NaN;
   const n = pages.toLocaleString("en");
   bars.add(`${n} redemptions at ${RATE}/s: errors`, report.errors + report.lost, { most: 0, digits: 0 });
+  // The time to a session is of those who came straight in.
+  bars.add(`${n} redemptions at ${RATE}/s: stood in line or told to wait`, report.queued + report.told_to_wait, {
+    most: 0,
+    digits: 0,
+  });
   bars.add(`${n} redemptions at ${RATE}/s: due to session, p99`, p99(report.redemption_ms), {
     most: 500,
     unit: "ms",
