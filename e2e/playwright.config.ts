@@ -20,7 +20,7 @@ export default defineConfig({
   forbidOnly: Boolean(process.env.CI),
   // What ends a test that hangs, not what proves that something is fast: a machine may take twice as long on another day.
   timeout: 120_000,
-  globalTimeout: 45 * 60_000,
+  globalTimeout: 50 * 60_000,
   expect: { timeout: 20_000 },
   reporter: [["list"]],
   use: {

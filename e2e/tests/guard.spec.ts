@@ -38,7 +38,7 @@ test("which guard sees which attack is what the published table says", async ({
   show,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   await stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection: { watermark: true } } });
   publish(show.publishUrl, { black: true, rate: 15, audio: false });
   await streamBecomes(stagedoor, show.event.id, "live");
@@ -182,7 +182,7 @@ function readTable(): Map<string, string> {
 }
 
 test("every signal that Chromium can give is told", async ({ context, stagedoor, show, publish }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   await stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection: { watermark: true } } });
   publish(show.publishUrl, { rate: 15 });
   await streamBecomes(stagedoor, show.event.id, "live");
@@ -460,7 +460,7 @@ test("a mark that the organiser turns on reaches a page that is open, and leaves
   show,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const protect = (watermark: boolean) =>
     stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection: { watermark } } });
   await protect(false);
@@ -486,7 +486,7 @@ interface HonestSession {
 }
 
 test("honest people are left alone", async ({ stagedoor, show, publish }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const protection = { watermark: true, action: "kick" };
   await stagedoor.api("PATCH", `/events/${show.event.id}`, { policy: { protection } });
   publish(show.publishUrl, { width: 320, height: 180, rate: 10, audio: false });

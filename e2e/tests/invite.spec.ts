@@ -414,7 +414,7 @@ test("everybody gets a new code, and whoever is watching is sent home before any
   stagedoor,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const event = await stagedoor.createEvent("Opening night", { policy: { messages: { per_second: 100 } } });
   const many = Array.from({ length: 2_600 }, (_, n) => `Guest ${n};+3361${String(2_000_000 + n)}`);
   await imported(stagedoor, event.id, ["Name;Mobile", ...many, ""].join("\n"));

@@ -6,7 +6,7 @@ import { BINARY, type Stagedoor } from "../support/stagedoor.ts";
 import { expect, streamBecomes, test } from "../support/test.ts";
 
 // As long as the tool may take, and as long again.
-test.setTimeout(240_000);
+test.setTimeout(480_000);
 
 async function load(stagedoor: Stagedoor, event: string, args: readonly string[]): Promise<Report> {
   const door = ["--api", stagedoor.origin, "--api-token", stagedoor.demo.api_token, "--event", event];

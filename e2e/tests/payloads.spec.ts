@@ -49,7 +49,7 @@ test("two hundred titles, names, tags and devices that are code are text to the 
   context,
   stagedoor,
 }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const event = await stagedoor.createEvent("Evening");
   const about = `/events/${event.id}`;
   const invited: { id: string; code: string }[] = [];

@@ -29,7 +29,7 @@ test("the control room counts the pages that answer and the marks that are drawn
   show,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const { id } = show.event;
   const settle = (policy: object) => stagedoor.api("PATCH", `/events/${id}`, { policy });
   await settle({ protection: { watermark: true }, encryption: { method: "aes-128", key_period_s: 10 } });

@@ -163,7 +163,7 @@ test("a key is lent with an end and a network, goes on while the next one works,
   show,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const keys = `/events/${show.event.id}/stream-keys`;
   const url = (key: string) => show.publishUrl.replace(/[^/]+$/, key);
   const { page, sheet, row } = await keyring(context, stagedoor, show);
@@ -248,7 +248,7 @@ test("limits and one broadcast: the health of the stream says why an encoder was
   show,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const url = (key: string) => show.publishUrl.replace(/[^/]+$/, key);
   const { page, sheet, row } = await keyring(context, stagedoor, show);
   const make = async (name: string, fill: () => Promise<void>) => {

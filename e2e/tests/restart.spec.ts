@@ -47,7 +47,7 @@ test("an organiser's page outlives the server, and what happened meanwhile is on
   context,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const stagedoor = await Stagedoor.start();
   try {
     const event = await stagedoor.createEvent("The desk must go on");

@@ -118,7 +118,7 @@ test("AES-128: the page plays, ffmpeg and GStreamer decrypt what was sent, to th
   context,
   stagedoor,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   const folder = mkdtempSync(join(tmpdir(), "sealed-"));
   const source = join(folder, "source.flv");
   const made = await run(
@@ -187,7 +187,7 @@ test("cbcs: the page and Shaka play it with ClearKey, and ffmpeg decrypts it", a
   stagedoor,
   publish,
 }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const show = await sealedShow(stagedoor, "cbcs");
   const other = await stagedoor.invite(show.event.id, "Grace Hopper");
   publish(show.publishUrl);
@@ -237,7 +237,7 @@ test("cbcs: a key session is closed when nothing that its key opens is buffered,
   stagedoor,
   publish,
 }) => {
-  test.setTimeout(240_000);
+  test.setTimeout(480_000);
   await context.addInitScript(() => {
     const counted = { open: 0, most: 0, made: 0 };
     const create = MediaKeys.prototype.createSession;

@@ -47,7 +47,7 @@ async function visit(
 }
 
 test("pages say that they are on their way", async ({ context, stagedoor }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const { admin_url, admin_user, admin_password } = stagedoor.demo;
   const { id } = await stagedoor.createEvent("Opening night");
   const { page } = await Organiser.signIn(context, admin_url, admin_user, admin_password);
@@ -68,7 +68,7 @@ test("pages say that they are on their way", async ({ context, stagedoor }) => {
 });
 
 test("pages say what went wrong, and how to go on", async ({ context, stagedoor }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const { admin_url, admin_user, admin_password } = stagedoor.demo;
   const { id } = await stagedoor.createEvent("Opening night");
   const { page } = await Organiser.signIn(context, admin_url, admin_user, admin_password);
@@ -86,7 +86,7 @@ test("pages say what went wrong, and how to go on", async ({ context, stagedoor 
 });
 
 test("pages with nothing in them say what comes first", async ({ context, stagedoor }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const { admin_url, admin_user, admin_password } = stagedoor.demo;
   const { id } = await stagedoor.createEvent("Opening night");
   const { page } = await Organiser.signIn(context, admin_url, admin_user, admin_password);
