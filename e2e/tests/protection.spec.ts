@@ -42,7 +42,7 @@ test("the control room counts the pages that answer and the marks that are drawn
   const panel = page.getByRole("region", { name: "Protection" });
   await expect(panel).toContainText("Nobody is watching.");
   await expect(panel).toContainText("No page answers yet.");
-  await expect(panel).toContainText("AES-128, a new key every 10 seconds");
+  await expect(panel).toContainText("AES-128, a new key at least every 10 seconds");
   await expect(panel).toContainText("Write it down");
 
   // Somebody honest.
@@ -102,7 +102,7 @@ test("the control room counts the pages that answer and the marks that are drawn
   await settle({ protection: { guard: false, watermark: true }, encryption: { method: "off" } });
   await expect(panel).toContainText("Not asked whether they are there");
   await expect(panel).toContainText("it needs pages that show that they are there");
-  await expect(panel).toContainText("AES-128, a new key every 10 seconds");
+  await expect(panel).toContainText("AES-128, a new key at least every 10 seconds");
   await expect(panel).toContainText("From the next broadcast on: Not encrypted");
   await honest.close();
   await elsewhere.close();

@@ -96,7 +96,7 @@ export const room = {
     one: "Drawn on {marked} of {count} page that answers",
     other: "Drawn on {marked} of {count} pages that answer",
   },
-  "protection.encrypted": "{method}, a new key every {period}",
+  "protection.encrypted": "{method}, a new key at least every {period}",
   "protection.next": "From the next broadcast on: {what}",
   "protection.action": "When something is odd",
   "protection.hint":

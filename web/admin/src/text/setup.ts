@@ -123,7 +123,7 @@ export const setup = {
   "policy.encryption_cbcs": "Common encryption (cbcs)",
   "policy.encryption_cbcs_text":
     "The form that DRM systems use. Needs H.264 and a browser with Encrypted Media Extensions: not iPhones and iPads.",
-  "policy.key_period": "New key every",
+  "policy.key_period": "New key at least every",
   "policy.key_period_hint": "4 to 600 seconds. So much can still be decrypted after somebody was sent out.",
   "policy.wrong.period": "Enter 4 to 600 seconds.",
   "policy.publish": "Encoders",
